@@ -1,11 +1,11 @@
 """What can go wrong, ordered by who can put it right.
 
-    IsthmusError
-    ├── SpecError            fix a file            (exit 2)
-    ├── ConfigError          fix a setting         (exit 3)
-    ├── DataError            look at the rejects   (exit 4)
-    ├── ConflictError        a person decides      (exit 5)
-    └── SystemUnavailable    try again later       (exit 6; Airflow retries only this)
+IsthmusError
+├── SpecError            fix a file            (exit 2)
+├── ConfigError          fix a setting         (exit 3)
+├── DataError            look at the rejects   (exit 4)
+├── ConflictError        a person decides      (exit 5)
+└── SystemUnavailable    try again later       (exit 6; Airflow retries only this)
 """
 
 from __future__ import annotations

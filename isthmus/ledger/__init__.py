@@ -1,0 +1,1 @@
+"""The durable memory: runs, packages, keys, cursors, outcomes."""

@@ -1,0 +1,1 @@
+"""The mapping language: read, check, compile, apply."""

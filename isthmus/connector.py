@@ -1,0 +1,314 @@
+"""The protocol every connector follows: what a system can do, how it is read and written, as frozen values.
+
+A connector is a class with the methods of `Connector`, registered under the entry-point group
+`isthmus.connectors`.  Built-in connectors use the same door.  Data crosses in Arrow: `read` yields record
+batches whose columns are named `ALIAS.COLUMN`, `write` takes the rows of all tables of one package at once.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import pyarrow as pa
+
+from isthmus.errors import ConfigError, did_you_mean
+
+GROUP = "isthmus.connectors"
+
+# --- what a system holds ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a table as the live system describes it.
+
+    `length` counts characters (text) or bytes (binary); `precision` and `scale` are set for decimals only.
+    """
+
+    name: str
+    type: pa.DataType
+    nullable: bool = True
+    length: int | None = None
+    precision: int | None = None
+    scale: int | None = None
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table as described by the live system; `key` is its primary key without the client column."""
+
+    name: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+
+    def column(self, name: str) -> Column | None:
+        """Return the column of that name, whatever its case, or None."""
+        wanted = name.casefold()
+        return next((column for column in self.columns if column.name.casefold() == wanted), None)
+
+
+# --- what is asked of it ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ColumnRef:
+    """A column of a table taking part in a query, e.g. `EVER.VERTRAG`."""
+
+    alias: str
+    column: str
+
+    def __str__(self) -> str:
+        return f"{self.alias}.{self.column}"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """`left operator right`, where right is another column or literals.  A predicate is an AND of these.
+
+    `in` takes a tuple of literals; `is blank` and `is set` take no right side (blank means '' or only zeros).
+    """
+
+    left: ColumnRef
+    operator: Literal["=", "<>", "<", "<=", ">", ">=", "in", "is blank", "is set"]
+    right: ColumnRef | str | tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One table in a query: how it is tied to those before it (`on`), and whether a missing row is allowed."""
+
+    alias: str
+    table: str
+    on: tuple[Comparison, ...] = ()
+    optional: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What to read: the first source is the root, the others are joined to it in order.
+
+    `key` are columns of the root; rows come ordered by them.  Result columns are named `ALIAS.COLUMN`.
+    """
+
+    sources: tuple[Source, ...]
+    columns: tuple[ColumnRef, ...]
+    key: tuple[ColumnRef, ...]
+    where: tuple[Comparison, ...] = ()
+    distinct: bool = False
+
+    @property
+    def root(self) -> Source:
+        """Return the table that the rows are counted by."""
+        return self.sources[0]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRange:
+    """A half-open range `[low, high)` of raw key tuples; None is unbounded.  The unit a package is made of."""
+
+    low: tuple[str, ...] | None = None
+    high: tuple[str, ...] | None = None
+    rows: int | None = None  # how many the planner expects
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """An explicit set of raw keys: one Arrow array per key column, equal lengths."""
+
+    arrays: tuple[pa.Array, ...]
+
+
+Where = KeyRange | Keys
+
+# --- what is changed in it ----------------------------------------------------------------------------------------
+
+Canonical = Callable[[pa.Array], pa.Array]
+
+
+@dataclass(frozen=True, slots=True)
+class TableRows:
+    """The wanted rows of one target table, in the target's own spelling.
+
+    `rows` holds the target's columns plus `position` (int32), the row of the package each belongs to; several
+    rows may share one position.  `key` names the columns that identify a row in the target.  Columns in
+    `written` are compared and updated, those in `initial` are set on insert only.  `canonical` gives, for
+    columns with several spellings of one value, the kernel that makes two spellings equal: a column whose
+    current content is equal after it is left alone.  `scope` names the columns that tie a list to its owner;
+    with `missing="delete"` rows of the same scope that are not wanted any more are deleted.
+    `found_by` names the columns an existing row is found by where the key itself is made on insert.
+    """
+
+    table: str
+    rows: pa.RecordBatch
+    key: tuple[str, ...]
+    written: tuple[str, ...]
+    initial: tuple[str, ...] = ()
+    canonical: Mapping[str, Canonical] = field(default_factory=dict)
+    scope: tuple[str, ...] = ()
+    missing: Literal["keep", "delete"] = "keep"
+    shared: bool = False  # several positions may want the same row; the first wins
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a target keeps, in the same transaction as the rows, to prove that a package arrived."""
+
+    run: str
+    package: str
+    epoch: int
+    digest: str
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """All rows of one package for one object: applied in one transaction, together with its receipt.
+
+    `size` is the number of positions; `fill` promises that the object's tables were empty when its load began
+    and that nobody else writes to them, so rows may be copied straight in.
+    `deleted` marks positions whose delete marker travels (the mapped columns already say so).
+    """
+
+    object: str
+    size: int
+    tables: tuple[TableRows, ...]
+    receipt: Receipt | None = None
+    fill: bool = False
+    dry_run: bool = False  # say what would happen, write nothing
+
+
+class Status(enum.IntEnum):
+    """What became of one position of a change."""
+
+    UNCHANGED = 0
+    INSERTED = 1
+    UPDATED = 2
+    REJECTED = 3
+    CONFLICT = 4
+    RETRYABLE = 5
+    UNKNOWN = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One status per position, in order, and the reasons of the exceptional ones.
+
+    `status` is uint8 of length `Change.size`.  `problems` has columns position int32, table string, column
+    string, code string, message string (no values in it).  `differences` (filled for `dry_run`, and for guard
+    and reconciliation) has position int32, table, column, current, wanted as strings.
+    """
+
+    status: pa.Array
+    problems: pa.Table
+    differences: pa.Table | None = None
+    already: bool = False  # the receipt of this package was there: nothing was done
+    counts: Mapping[str, int] = field(default_factory=dict)  # rows inserted/updated/deleted per table
+
+
+PROBLEMS = pa.schema(
+    [
+        ("position", pa.int32()),
+        ("table", pa.string()),
+        ("column", pa.string()),
+        ("code", pa.string()),
+        ("message", pa.string()),
+    ]
+)
+DIFFERENCES = pa.schema(
+    [
+        ("position", pa.int32()),
+        ("table", pa.string()),
+        ("column", pa.string()),
+        ("current", pa.string()),
+        ("wanted", pa.string()),
+    ]
+)
+
+# --- the protocol -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One step of a connection check: `ok`, `failed` or `not tried`, and what to do."""
+
+    name: str
+    state: Literal["ok", "failed", "not tried"]
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a system can do, as data.  `journal` says where receipts live: a schema of ours, or nowhere."""
+
+    read: bool = True
+    write: bool = False
+    keyset: bool = False
+    joins: bool = False
+    filters: bool = False
+    changes: Literal["none", "date", "timestamp", "pointer", "snapshot"] = "none"
+    journal: Literal["schema", "none"] = "none"
+    atomic: bool = False  # all tables of a Change in one transaction
+    max_rows: int = 50_000
+    max_bytes: int = 64 << 20
+
+
+@runtime_checkable
+class Connector(Protocol):
+    """How one system is spoken to.  Built from settings by its class; used by one thread at a time."""
+
+    def capabilities(self) -> Capabilities:
+        """Say what this system can do, asking it where it can be asked."""
+
+    def check(self) -> list[Check]:
+        """Try resolve, connect, authenticate, read, write permission; never raise, never show a secret."""
+
+    def discover(self) -> list[str]:
+        """List the tables (or objects) that can be read, in a stable order."""
+
+    def describe(self, table: str) -> Table:
+        """Describe one table; raises SpecError or ConfigError when it is not there, with the nearest name."""
+
+    def partitions(self, query: Query, rows: int, within: KeyRange | None = None) -> list[KeyRange]:
+        """Cut the query's key range into disjoint, complete ranges of about `rows` root rows each."""
+
+    def read(self, query: Query, where: Where) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of a range (or of explicit keys), ordered by key; memory bounded by a block."""
+
+    def write(self, change: Change) -> Outcome:
+        """Apply a change in one transaction with its receipt; one status per position, always."""
+
+    def receipts(self, run: str) -> Mapping[str, Receipt]:
+        """Return the receipts this target holds for a run, by package; empty when it keeps no journal."""
+
+    def close(self) -> None:
+        """Give back sessions and locks."""
+
+
+def connector_class(kind: str) -> Callable[[Mapping[str, Any]], Connector]:
+    """Return the connector registered under `kind`; raises ConfigError naming those installed."""
+    known = {point.name: point for point in entry_points(group=GROUP)}
+    if kind not in known:
+        raise ConfigError(
+            f'No connector "{kind}" is installed.{did_you_mean(kind, known)} '
+            f"Installed: {', '.join(sorted(known)) or 'none'}. Install the distribution that registers it "
+            f'under the entry-point group "{GROUP}".'
+        )
+    loaded: Callable[[Mapping[str, Any]], Connector] = known[kind].load()
+    return loaded
+
+
+def connect(kind: str, settings: Mapping[str, Any]) -> Connector:
+    """Build the connector `kind` from its settings (a connection, a client, options of its own)."""
+    return connector_class(kind)(settings)
+
+
+def statuses(values: Sequence[Status] | None = None, *, size: int = 0, fill: Status = Status.UNCHANGED) -> pa.Array:
+    """Make a status array: from values, or `size` times `fill`."""
+    if values is not None:
+        return pa.array([int(value) for value in values], pa.uint8())
+    return pa.repeat(pa.scalar(int(fill), pa.uint8()), size)
