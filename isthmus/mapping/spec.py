@@ -41,6 +41,7 @@ class Field:
     owner: Literal["back_office", "front_office", ""] = ""
     on_conflict: Literal["owner", "newest", "hold"] = "owner"
     personal: bool = False
+    required: bool = False  # a row without it is rejected
     position: Position = NOWHERE
 
 
