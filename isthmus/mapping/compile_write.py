@@ -1,0 +1,247 @@
+"""Compile a system's mapping into the plan that writes it: every target column gets exactly one source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from isthmus.connector import Canonical, ColumnRef, Table
+from isthmus.mapping.bind import Setting, bind_pipe, context_of, refuse, switched, tables_in_force, value_of
+from isthmus.mapping.compile import setting, specs_of
+from isthmus.mapping.functions import Context
+from isthmus.mapping.plan import BoundPipe, Filling, ReadPlan, WriteColumn, WritePlan, WriteTable
+from isthmus.mapping.spec import Call, Catalogue, MappedField, MappedList, MappedTable, MappingSpec, Pipe
+
+Describe = Callable[[str], Table]
+
+
+@dataclass(slots=True)
+class Columns:
+    """The sources of a target's columns, found step by step; a tied column shares the source of its class."""
+
+    sources: dict[str, Filling] = field(default_factory=dict)
+    roles: dict[str, str] = field(default_factory=dict)
+    canonical: dict[str, Canonical] = field(default_factory=dict)
+    same: dict[str, str] = field(default_factory=dict)
+
+    def head(self, name: str) -> str:
+        """Return the representative of a column's tied class."""
+        while self.same.get(name, name) != name:
+            name = self.same[name]
+        return name
+
+    def tie(self, one: str, other: str) -> None:
+        """Declare two columns equal."""
+        self.same[self.head(one)] = self.head(other)
+
+    def fill(self, name: str, filling: Filling, role: str, canonical: Canonical | None = None) -> None:
+        """Give a column its source; the first source of a class stays."""
+        head = self.head(name)
+        self.sources.setdefault(head, filling)
+        self.roles.setdefault(name, role)
+        if canonical is not None:
+            self.canonical.setdefault(name, canonical)
+
+    def source(self, name: str) -> Filling | None:
+        """Return where a column's content comes from, or None if no line says."""
+        return self.sources.get(self.head(name))
+
+
+def compile_write(
+    catalogue: Catalogue,
+    system: str,
+    object_: str,
+    describe: Describe,
+    provided: tuple[ReadPlan, ...],
+    given: Setting | None = None,
+) -> WritePlan:
+    """Compile how `system` is written with what `provided` reads; columns nobody provides are never touched.
+
+    `describe` tells the live tables: their keys and types.  Raises SpecError where a key stays unfilled.
+    """
+    given = given or setting()
+    spec = specs_of(catalogue, system, object_, given)[0]
+    context = context_of(catalogue, system)
+    offered = {item.name for plan in provided for item in plan.fields} | {
+        n for plan in provided for n in plan.constants
+    }
+    tables = [table for table in tables_in_force(spec.tables, given) if not table.lookup]
+    columns = Columns()
+    for table in tables:
+        for tie in table.ties:
+            columns.tie(f"{table.alias}.{tie.column}", f"{tie.other_alias}.{tie.other_column}")
+    lines = [line for line in (*spec.fields, *spec.copies) if line.name in offered]
+    _fill_fields(columns, lines, context)
+    key = bind_pipe(spec.key, context)
+    key_from = _fill_key(columns, key)
+    _fill_made(columns, spec.make, key.columns)
+    if spec.deleted is not None:
+        _fill_pipe(columns, spec.deleted, context, "deleted", "")
+    _fill_constants(columns, tables, catalogue)
+    written = [_table(table, columns, describe(table.table)) for table in tables if not table.distinct]
+    lists = [entry for entry in spec.lists if switched(entry.condition, given)]
+    fields_of_lists = _offered_lists(provided)
+    for entry in lists:
+        if entry.name in fields_of_lists:
+            written += _list_tables(entry, columns, catalogue, given, context, describe, fields_of_lists[entry.name])
+    kinds = {line.name: bind_pipe(line.pipe, context).ref for line in lines}
+    return WritePlan(
+        object=object_,
+        system=system,
+        tables=tuple(written),
+        key=key,
+        key_from=key_from,
+        refs={name: ref for name, ref in kinds.items() if ref},
+        list_refs=_list_refs(lists, fields_of_lists, context),
+        create=spec.create,
+        can_delete=spec.deleted is not None,
+        counters=tuple(
+            dict.fromkeys(c.filling.value for t in written for c in t.columns if c.filling.kind == "number")
+        ),
+    )
+
+
+def _offered_lists(provided: tuple[ReadPlan, ...]) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for plan in provided:
+        for entry in plan.lists:
+            names = {item.name for item in entry.fields} | ({"from", "until"} if entry.period else set())
+            found.setdefault(entry.name, set()).update(names)
+    return found
+
+
+def _list_refs(lists: list[MappedList], offered: dict[str, set[str]], context: Context) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for entry in lists:
+        for line in entry.fields:
+            ref = bind_pipe(line.pipe, context).ref
+            if ref and line.name in offered.get(entry.name, ()):
+                found.setdefault(entry.name, {})[line.name] = ref
+    return found
+
+
+def _fill_fields(columns: Columns, lines: list[MappedField], context: Context) -> None:
+    for line in lines:
+        _fill_pipe(columns, line.pipe, context, "field", line.name)
+
+
+def _fill_pipe(columns: Columns, pipe: Pipe, context: Context, kind: str, name: str) -> None:
+    bound = bind_pipe(pipe, context)
+    blocked = [step.name for step in bound.steps if step.write is None]
+    if blocked:
+        raise refuse(
+            pipe.position, f'"{blocked[0]}" has no inverse, so this line cannot be written; move it to `reads`.'
+        )
+    for output, column in enumerate(bound.columns):
+        columns.fill(column, Filling(kind, bound, output, name), "written", canonical_of(bound))
+
+
+def canonical_of(pipe: BoundPipe) -> Canonical | None:
+    """Return the kernel that brings spellings of one value together, or None where spellings are unique."""
+    steps = [step for step in pipe.steps if not step.ref]
+    if len(pipe.columns) != 1 or not steps or all(step.exact for step in steps):
+        return None
+
+    def canonical(raw: pa.Array) -> pa.Array:
+        arrays: tuple[pa.Array, ...] = (raw,)
+        for step in steps:
+            arrays = step.read(arrays).arrays
+        for step in reversed(steps):
+            assert step.write is not None
+            arrays = step.write(arrays).arrays
+        return arrays[0]
+
+    return canonical
+
+
+def _fill_key(columns: Columns, key: BoundPipe) -> str:
+    """Let the object's own key fill the columns that no field fills; tell who decides it."""
+    if all(columns.source(name) for name in key.columns):
+        return "fields"
+    for output, name in enumerate(key.columns):
+        columns.fill(name, Filling("key", key, output), "initial")
+    return "made"
+
+
+def _fill_made(columns: Columns, make: Mapping[str, Call], key: tuple[str, ...]) -> None:
+    for name, call in make.items():
+        if columns.head(name) in {columns.head(column) for column in key}:
+            continue
+        kind = "number" if call.name == "next" else "made"
+        columns.fill(name, Filling(kind, value=call.args[0] if call.args else ""), "initial")
+
+
+def _fill_constants(columns: Columns, tables: list[MappedTable], catalogue: Catalogue) -> None:
+    for table in tables:
+        for column, value in {**table.fixed, **table.initial}.items():
+            text = value_of(value, catalogue, table.position)
+            columns.fill(f"{table.alias}.{column}", Filling("constant", value=text), "initial")
+
+
+def _table(
+    table: MappedTable, columns: Columns, described: Table, list_: str = "", missing: str = "keep"
+) -> WriteTable:
+    """Collect the columns of one target table; every key column must have a source."""
+    found = []
+    keys = {name.casefold() for name in described.key}
+    for column in described.columns:
+        name = next((n for n in _names(columns, table.alias) if n.casefold() == column.name.casefold()), column.name)
+        full = f"{table.alias}.{name}"
+        filling = columns.source(full)
+        if filling is None:
+            if column.name.casefold() in keys:
+                raise refuse(
+                    table.position,
+                    f'nothing fills "{full}", a key column of {table.table}: give it a field, a tie or `make`.',
+                )
+            continue
+        role = "key" if column.name.casefold() in keys else columns.roles.get(full, _tied_role(filling))
+        found.append(
+            WriteColumn(ColumnRef(table.alias, column.name), column.type, filling, role, columns.canonical.get(full))
+        )
+    scope = tuple(tie.column for tie in table.ties) if list_ else ()
+    return WriteTable(table.alias, table.table, tuple(found), list_, scope, missing, table.shared, table.optional)
+
+
+def _tied_role(filling: Filling) -> str:
+    return "written" if filling.kind in ("field", "deleted", "period", "parent") else "initial"
+
+
+def _names(columns: Columns, alias: str) -> list[str]:
+    every = {*columns.sources, *columns.same, *columns.same.values(), *columns.roles}
+    return [name.rpartition(".")[2] for name in every if name.rpartition(".")[0] == alias]
+
+
+def _list_tables(
+    entry: MappedList,
+    outer: Columns,
+    catalogue: Catalogue,
+    given: Setting,
+    context: Context,
+    describe: Describe,
+    offered: set[str],
+) -> list[WriteTable]:
+    """Compile the tables of a list; columns tied to the object's own tables are taken from its row."""
+    columns = Columns()
+    tables = [table for table in tables_in_force(entry.tables, given) if not table.lookup]
+    own = {table.alias for table in tables}
+    for table in tables:
+        for tie in table.ties:
+            here, there = f"{table.alias}.{tie.column}", f"{tie.other_alias}.{tie.other_column}"
+            if tie.other_alias in own:
+                columns.tie(here, there)
+            elif outer.source(there) is None:
+                raise refuse(table.position, f'"{here}" is tied to "{there}", which nothing fills.')
+            else:
+                columns.fill(here, Filling("parent", name=outer.head(there)), "written")
+    _fill_fields(columns, [line for line in entry.fields if line.name in offered], context)
+    if entry.period is not None and "from" in offered:
+        _fill_pipe(columns, entry.period, context, "period", "")
+    _fill_made(columns, entry.make, ())
+    _fill_constants(columns, tables, catalogue)
+    return [_table(table, columns, describe(table.table), entry.name, entry.missing) for table in tables]
+
+
+__all__ = ["Describe", "MappingSpec", "canonical_of", "compile_write"]

@@ -1,0 +1,190 @@
+"""What a compiled mapping is: frozen plans of kernels, and the records that pass between two of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from isthmus.connector import Canonical, ColumnRef, Query
+from isthmus.mapping.functions import Step
+
+REMARKS = pa.schema(
+    [
+        ("position", pa.int32()),
+        ("key", pa.string()),
+        ("field", pa.string()),
+        ("code", pa.string()),
+        ("message", pa.string()),
+        ("value", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BoundPipe:
+    """A pipe whose functions are bound: raw column names (`ALIAS.COLUMN`) and the steps they go through."""
+
+    columns: tuple[str, ...]
+    steps: tuple[Step, ...]
+
+    @property
+    def ref(self) -> str:
+        """Return the object this pipe refers to, or ''."""
+        return self.steps[-1].ref if self.steps else ""
+
+    @property
+    def type(self) -> pa.DataType:
+        """Return the Arrow type of the model side."""
+        return self.steps[-1].type if self.steps else pa.string()
+
+
+@dataclass(frozen=True, slots=True)
+class ReadField:
+    """One model field as it is read: its pipe, and what the model demands of it."""
+
+    name: str
+    pipe: BoundPipe
+    required: bool = False
+    personal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRule:
+    """A rule over model columns: `mask` tells the rows it holds for."""
+
+    fields: tuple[str, ...]
+    mask: Canonical  # RecordBatch -> BooleanArray
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """A tied table that must have a row: `column` is null where it has none."""
+
+    column: str
+    tied: tuple[str, ...]
+    table: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadList:
+    """One list: its own query, the columns that name the parent row, its fields and its period."""
+
+    name: str
+    query: Query
+    parent: tuple[str, ...]
+    fields: tuple[ReadField, ...]
+    period: BoundPipe | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPlan:
+    """How one system's rows become records of the model."""
+
+    object: str
+    system: str
+    variant: str
+    query: Query
+    key_columns: tuple[str, ...]
+    key: BoundPipe
+    fields: tuple[ReadField, ...]
+    lists: tuple[ReadList, ...]
+    rejects: tuple[ReadRule, ...]
+    warns: tuple[ReadRule, ...]
+    presences: tuple[Presence, ...]
+    deleted: BoundPipe | None
+    known_as: Mapping[str, BoundPipe]
+    constants: Mapping[str, str]
+
+    def apply(self, root: pa.RecordBatch, lists: Mapping[str, pa.RecordBatch] | None = None) -> Records:
+        """Turn raw rows into records; rows that cannot be converted are left out and told of in `rejects`."""
+        from isthmus.mapping.reading import read_records
+
+        return read_records(self, root, lists or {})
+
+
+@dataclass(frozen=True, slots=True)
+class ListRecords:
+    """The entries of one list: `parent` (int32) is the row of the root batch each belongs to."""
+
+    parent: pa.Array
+    rows: pa.RecordBatch
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """Records of the model: one row per object, foreign keys as the canonical key text of the system they came from.
+
+    `rejects` and `warnings` follow `REMARKS`; their positions count the raw rows, `positions` (int32) tells the
+    raw row of each record.  `seen` is how many raw rows came in.
+    """
+
+    key: pa.Array
+    root: pa.RecordBatch
+    lists: Mapping[str, ListRecords]
+    deleted: pa.Array | None
+    known_as: Mapping[str, pa.Array]
+    rejects: pa.Table
+    warnings: pa.Table
+    positions: pa.Array
+    seen: int
+
+
+@dataclass(frozen=True, slots=True)
+class Filling:
+    """Where a target column gets its content from.
+
+    `kind`: `field` (a model field through the inverses of `pipe`, output number `output`), `period` (a list's
+    slice), `key` (the object's own key in the target), `constant`, `made` (a derived guid, tag in `value`),
+    `number` (a reserved counter, name in `value`), `deleted` (the delete marker), `parent` (a column of the
+    root row, named in `value`).
+    """
+
+    kind: str
+    pipe: BoundPipe | None = None
+    output: int = 0
+    name: str = ""
+    value: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WriteColumn:
+    """One column of a target table: how it is filled, whether it identifies the row, whether updates touch it."""
+
+    column: ColumnRef
+    type: pa.DataType
+    filling: Filling
+    role: str  # key | written | initial
+    canonical: Canonical | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WriteTable:
+    """One table a record is written to; `list` names the model list it holds, '' for one row per object."""
+
+    alias: str
+    table: str
+    columns: tuple[WriteColumn, ...]
+    list: str = ""
+    scope: tuple[str, ...] = ()
+    missing: str = "keep"
+    shared: bool = False
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WritePlan:
+    """How records of the model become rows of a system's tables."""
+
+    object: str
+    system: str
+    tables: tuple[WriteTable, ...]
+    key: BoundPipe
+    key_from: str  # `made`: the key derives from the Isthmus id; `fields`: the fields fill it
+    refs: Mapping[str, str]  # root field -> object, only those that are written
+    list_refs: Mapping[str, Mapping[str, str]]
+    create: str = "rows"
+    can_delete: bool = False
+    counters: tuple[str, ...] = field(default_factory=tuple)

@@ -1,0 +1,217 @@
+"""Apply a write plan: records of the model in, rows of the target's tables out, in the target's own spelling."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from isthmus.connector import TableRows
+from isthmus.mapping.plan import BoundPipe, Filling, ListRecords, Records, WriteColumn, WritePlan, WriteTable
+from isthmus.mapping.reading import Remarks
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who the records are in the target: their Isthmus ids (16 bytes), the target keys known so far (null = new).
+
+    `numbers` holds, per counter, one reserved number for every record.
+    """
+
+    ids: pa.Array
+    known: pa.Array
+    numbers: Mapping[str, pa.Array] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The rows to write, the key each record has in the target, and the records that could not be spelled."""
+
+    tables: tuple[TableRows, ...]
+    key: pa.Array
+    rejects: Remarks
+
+
+def spell(plan: WritePlan, records: Records, identity: Identity) -> Written:
+    """Spell records in the target's columns.  A value that does not fit rejects its record in `rejects`."""
+    remarks = Remarks(records.root.num_rows)
+    made = hex_of(identity.ids)
+    key = pc.coalesce(identity.known, made) if plan.key_from == "made" else None
+    speller = Speller(plan, records, identity, key, remarks)
+    main = [(table, speller.columns(table, None)) for table in plan.tables if not table.list]
+    if key is None:
+        key = _key_from_fields(plan.key, speller)
+    lists = [(t, speller.columns(t, records.lists[t.list])) for t in plan.tables if t.list and t.list in records.lists]
+    positions = pa.array(np.arange(records.root.num_rows, dtype=np.int32))
+    tables = [_rows(table, arrays, positions) for table, arrays in main]
+    tables += [_rows(table, arrays, records.lists[table.list].parent) for table, arrays in lists]
+    return Written(tuple(tables), key, remarks)
+
+
+@dataclass(slots=True)
+class Speller:
+    """Fills target columns for one package; a pipe that fills several columns runs once."""
+
+    plan: WritePlan
+    records: Records
+    identity: Identity
+    key: pa.Array | None
+    remarks: Remarks
+    outputs: dict[tuple[str, ...], tuple[pa.Array, ...]] = field(default_factory=dict)
+
+    def columns(self, table: WriteTable, entries: ListRecords | None) -> list[pa.Array]:
+        """Return the arrays of a table's columns, in the order of the plan."""
+        return [fit(self.array(column, table, entries), column.type) for column in table.columns]
+
+    def array(self, column: WriteColumn, table: WriteTable, entries: ListRecords | None) -> pa.Array:
+        """Return the content of one column."""
+        filling = column.filling
+        size = entries.rows.num_rows if entries else self.records.root.num_rows
+        if filling.kind == "parent":
+            assert entries is not None
+            return pc.take(self.root_column(filling.name), entries.parent)
+        if filling.kind == "constant":
+            return pa.repeat(pa.scalar(filling.value), size)
+        if filling.kind in ("made", "number"):
+            return self.made(filling)
+        return self.piped(filling, table.list, entries)[filling.output]
+
+    def made(self, filling: Filling) -> pa.Array:
+        """Return derived guids or reserved numbers."""
+        if filling.kind == "number":
+            return self.identity.numbers[filling.value]
+        return tagged(self.identity.ids, filling.value)
+
+    def piped(self, filling: Filling, list_: str, entries: ListRecords | None) -> tuple[pa.Array, ...]:
+        """Send model values through the inverses of a pipe, once per pipe."""
+        assert filling.pipe is not None
+        token = (list_, filling.kind, filling.name, *filling.pipe.columns)
+        if token not in self.outputs:
+            self.outputs[token] = self._inverse(filling, list_, entries)
+        return self.outputs[token]
+
+    def _inverse(self, filling: Filling, list_: str, entries: ListRecords | None) -> tuple[pa.Array, ...]:
+        assert filling.pipe is not None
+        arrays = self._values(filling, entries)
+        for step in reversed(filling.pipe.steps):
+            assert step.write is not None
+            converted = step.write(arrays)
+            if converted.fault is not None:
+                fault = converted.fault
+                if entries is not None:
+                    hit = entries.parent.filter(pc.fill_null(fault, False))
+                    fault = pc.is_in(pa.array(np.arange(self.remarks.size, dtype=np.int32)), hit)
+                self.remarks.add(
+                    fault,
+                    filling.name or "key",
+                    step.name,
+                    f"does not fit {filling.pipe.columns[0]}: expected {step.expects}",
+                )
+            arrays = converted.arrays
+        return arrays
+
+    def _values(self, filling: Filling, entries: ListRecords | None) -> tuple[pa.Array, ...]:
+        if filling.kind == "key":
+            assert self.key is not None
+            return (self.key,)
+        if filling.kind == "deleted":
+            marker = self.records.deleted
+            return (marker if marker is not None else pa.repeat(pa.scalar(False), self.records.root.num_rows),)
+        rows = entries.rows if entries else self.records.root
+        if filling.kind == "period":
+            return rows.column("from"), rows.column("until")
+        return (rows.column(filling.name),)
+
+    def root_column(self, name: str) -> pa.Array:
+        """Return the content of a column of the object's own tables, by the head of its tied class."""
+        for table in self.plan.tables:
+            for column in table.columns:
+                if not table.list and _same_column(column, name):
+                    return fit(self.array(column, table, None), column.type)
+        raise KeyError(name)
+
+
+def _same_column(column: WriteColumn, name: str) -> bool:
+    return str(column.column).casefold() == name.casefold()
+
+
+def _key_from_fields(key: BoundPipe, speller: Speller) -> pa.Array:
+    arrays = tuple(speller.root_column(name) for name in key.columns)
+    for step in key.steps:
+        arrays = step.read(arrays).arrays
+    return arrays[0]
+
+
+def _rows(table: WriteTable, arrays: list[pa.Array], positions: pa.Array) -> TableRows:
+    names = [column.column.column for column in table.columns]
+    batch = pa.RecordBatch.from_arrays([*arrays, positions], names=[*names, "position"])
+    if table.optional:
+        batch = batch.filter(_present(table, batch))
+    return TableRows(
+        table=table.table,
+        rows=batch,
+        key=_named(table, "key"),
+        written=_named(table, "written"),
+        initial=_named(table, "initial"),
+        canonical={c.column.column: c.canonical for c in table.columns if c.canonical is not None},
+        scope=_scope(table, names),
+        missing="delete" if table.missing == "delete" else "keep",
+        shared=table.shared,
+    )
+
+
+def _scope(table: WriteTable, names: list[str]) -> tuple[str, ...]:
+    wanted = {column.casefold() for column in table.scope}
+    return tuple(name for name in names if name.casefold() in wanted)
+
+
+def _named(table: WriteTable, role: str) -> tuple[str, ...]:
+    return tuple(column.column.column for column in table.columns if column.role == role)
+
+
+def _present(table: WriteTable, batch: pa.RecordBatch) -> pa.Array:
+    """An optional table gets a row only where a field has something to say: its key is not initial."""
+    masks = []
+    for name in _named(table, "key"):
+        array = batch.column(name)
+        blank = pa.scalar("", pa.string()) if pa.types.is_string(array.type) else None
+        mask = pc.is_valid(array) if blank is None else pc.not_equal(pc.utf8_trim(array, "0 "), blank)
+        masks.append(pc.fill_null(mask, False))
+    result = masks[0]
+    for mask in masks[1:]:
+        result = pc.and_(result, mask)
+    return result
+
+
+def fit(array: pa.Array, type_: pa.DataType) -> pa.Array:
+    """Cast an array to a target column's type where it differs."""
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks()
+    return array if array.type.equals(type_) else pc.cast(array, type_)
+
+
+def hex_of(ids: pa.Array) -> pa.Array:
+    """Spell 16-byte ids as 32 upper-case hex digits."""
+    raw = np.frombuffer(ids.buffers()[1], dtype=np.uint8)[ids.offset * 16 : (ids.offset + len(ids)) * 16]
+    digits = np.frombuffer(b"0123456789ABCDEF", dtype=np.uint8)
+    text = np.empty(len(raw) * 2, dtype=np.uint8)
+    text[0::2], text[1::2] = digits[raw >> 4], digits[raw & 15]
+    offsets = np.arange(0, len(text) + 1, 32, dtype=np.int32) if len(text) else np.zeros(1, dtype=np.int32)
+    return pa.StringArray.from_buffers(len(ids), pa.py_buffer(offsets), pa.py_buffer(text))
+
+
+def tagged(ids: pa.Array, tag: str) -> pa.Array:
+    """Derive a second id from each: the same thing always gets the same one, another tag gives another."""
+    if not tag:
+        return ids.cast(pa.binary())
+    raw = np.frombuffer(ids.buffers()[1], dtype=np.uint8)[ids.offset * 16 : (ids.offset + len(ids)) * 16]
+    mask = np.frombuffer(hashlib.blake2b(tag.encode(), digest_size=16).digest(), dtype=np.uint8)
+    mixed = (raw.reshape(-1, 16) ^ mask).tobytes()
+    return pa.Array.from_buffers(pa.binary(16), len(ids), [None, pa.py_buffer(mixed)]).cast(pa.binary())
+
+
+Spell = Callable[[WritePlan, Records, Identity], Written]
