@@ -180,6 +180,7 @@ class Change:
     receipt: Receipt | None = None
     fill: bool = False
     dry_run: bool = False  # say what would happen, write nothing
+    allowance: int | None = None  # refuse (ConflictError, nothing written) to update or delete more rows than this
 
 
 class Status(enum.IntEnum):

@@ -18,9 +18,9 @@ from isthmus.mapping.bind import (
     switched,
     tables_in_force,
 )
+from isthmus.mapping.conditions import fields_of, holds
 from isthmus.mapping.functions import Context
 from isthmus.mapping.plan import BoundPipe, Presence, ReadField, ReadList, ReadPlan, ReadRule
-from isthmus.mapping.conditions import fields_of, holds
 from isthmus.mapping.spec import Catalogue, Field, MappedField, MappedList, MappedTable, MappingSpec, Predicate, Rule
 
 
@@ -177,7 +177,9 @@ def _list(
         key=tuple(reference(name) for name in parent),
         where=(*fixed_terms(first, catalogue), *(_where(spec.where) if reach else ())),
     )
-    return ReadList(entry.name, query, tuple(parent), fields, period)
+    apart = tuple(name for name in model.match if name not in ("from", "until")) if model else ()
+    history = bool(model and model.history and period)
+    return ReadList(entry.name, query, tuple(parent), fields, period, history, apart)
 
 
 def _direct_parent(table: MappedTable, key: BoundPipe) -> tuple[str, ...]:

@@ -77,6 +77,8 @@ class ReadList:
     parent: tuple[str, ...]
     fields: tuple[ReadField, ...]
     period: BoundPipe | None
+    history: bool = False
+    apart: tuple[str, ...] = ()  # what tells parallel histories of one object apart, e.g. a register number
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,7 @@ class Records:
     warnings: pa.Table
     positions: pa.Array
     seen: int
+    apart: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # list -> what tells its histories apart
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from isthmus.mapping.plan import REMARKS, BoundPipe, ListRecords, ReadField, ReadList, ReadPlan, ReadRule, Records
+from isthmus.mapping.slices import slice_faults
 
 MASKED = "•••"
 
@@ -93,14 +94,26 @@ def read_records(plan: ReadPlan, root: pa.RecordBatch, lists: Mapping[str, pa.Re
     model = pa.RecordBatch.from_pydict(columns) if columns else root.select([])
     _rules(plan.rejects, model, "reject rule", remarks)
     _rules(plan.warns, model, "warn rule", warnings)
-    found = {
-        entry.name: _read_list(entry, plan, root, lists[entry.name], remarks)
-        for entry in plan.lists
-        if entry.name in lists
-    }
+    found = {}
+    for entry in plan.lists:
+        if entry.name in lists:
+            found[entry.name] = _read_list(entry, plan, root, lists[entry.name], remarks)
+            _warn_of_slices(entry, found[entry.name], warnings)
     deleted = run(plan.deleted, root)[0][0] if plan.deleted else None
     known = {other: run(pipe, root)[0][0] for other, pipe in plan.known_as.items()}
-    return _passing(Found(key, model, found, deleted, known), remarks, warnings, root.num_rows)
+    records = Records(
+        key=key,
+        root=model,
+        lists=found,
+        deleted=deleted,
+        known_as=known,
+        rejects=remarks.table(key),
+        warnings=warnings.table(key),
+        positions=pa.array(np.arange(root.num_rows, dtype=np.int32)),
+        seen=root.num_rows,
+        apart={entry.name: entry.apart for entry in plan.lists},
+    )
+    return _passing(records, remarks.any())
 
 
 def _key(plan: ReadPlan, root: pa.RecordBatch, remarks: Remarks) -> pa.Array:
@@ -176,6 +189,18 @@ def _read_list(
     return ListRecords(parent, pa.RecordBatch.from_pydict(columns) if columns else raw.select([]))
 
 
+def _warn_of_slices(entry: ReadList, records: ListRecords, warnings: Remarks) -> None:
+    if not entry.history:
+        return
+    overlapping, gapped = slice_faults(records.parent, records.rows, entry.apart)
+    for parents, code, message in (
+        (overlapping, "slices overlap", "two time slices are valid on one day"),
+        (gapped, "slices gap", "no time slice is valid on some days between two"),
+    ):
+        if len(parents):
+            warnings.add(_spread(parents, warnings.size), entry.name, code, message)
+
+
 def _parents(root: pa.RecordBatch, key: Sequence[str], raw: pa.RecordBatch, columns: Sequence[str]) -> pa.Array:
     if len(key) == 1:
         return pc.index_in(raw.column(columns[0]), root.column(key[0]))
@@ -191,40 +216,11 @@ def _spread(positions: pa.Array, size: int) -> pa.Array:
     return pc.is_in(pa.array(np.arange(size, dtype=np.int32)), pc.cast(positions, pa.int32()))
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What reading found, before the rows with faults are taken out."""
-
-    key: pa.Array
-    model: pa.RecordBatch
-    lists: Mapping[str, ListRecords]
-    deleted: pa.Array | None
-    known_as: Mapping[str, pa.Array]
-
-
-def _passing(found: Found, remarks: Remarks, warnings: Remarks, size: int) -> Records:
-    bad = remarks.any()
-    rejects, warned = remarks.table(found.key), warnings.table(found.key)
+def _passing(records: Records, bad: pa.Array | None) -> Records:
+    """Leave out the rows under `bad`."""
     if bad is None:
-        positions = pa.array(np.arange(size, dtype=np.int32))
-        return Records(
-            found.key, found.model, found.lists, found.deleted, found.known_as, rejects, warned, positions, size
-        )
-    positions = pc.cast(pc.indices_nonzero(pc.invert(bad)), pa.int32())
-    return select(
-        Records(
-            found.key,
-            found.model,
-            found.lists,
-            found.deleted,
-            found.known_as,
-            rejects,
-            warned,
-            pa.array(np.arange(size, dtype=np.int32)),
-            size,
-        ),
-        positions,
-    )
+        return records
+    return select(records, pc.cast(pc.indices_nonzero(pc.invert(bad)), pa.int32()))
 
 
 def select(records: Records, rows: pa.Array) -> Records:
@@ -234,14 +230,12 @@ def select(records: Records, rows: pa.Array) -> Records:
         parent = pc.index_in(entry.parent, rows)
         kept = pc.is_valid(parent)
         lists[name] = ListRecords(parent.filter(kept), entry.rows.filter(kept))
-    return Records(
+    return replace(
+        records,
         key=records.key.take(rows),
         root=records.root.take(rows),
         lists=lists,
         deleted=None if records.deleted is None else records.deleted.take(rows),
         known_as={other: column.take(rows) for other, column in records.known_as.items()},
-        rejects=records.rejects,
-        warnings=records.warnings,
         positions=records.positions.take(rows),
-        seen=records.seen,
     )
