@@ -1,0 +1,142 @@
+"""`mappings/model/<object>.yaml` into a Model."""
+
+from __future__ import annotations
+
+from typing import Any, cast, get_args
+
+from isthmus.errors import did_you_mean
+from isthmus.mapping.document import Entries, Items, Node, Text
+from isthmus.mapping.form import Findings, Form, group, kind, one_value
+from isthmus.mapping.grammar import Misread
+from isthmus.mapping.pipe import read_call
+from isthmus.mapping.spec import Field, ListField, Model, Position, Type
+
+MODEL = ("object", "about", "key", "match", "variants", "fields", "each")
+FIELD = ("type", "meaning", "owner", "on_conflict", "unit", "personal", "required")
+LIST = ("history", "match", "meaning", "fields")
+OWNERS = ("back_office", "front_office")
+WITH_ARGUMENT = {
+    "text": "its length: text(40)",
+    "code": "its code table: code(division)",
+    "decimal": "its digits: decimal(13.2)",
+    "ref": "the object it refers to: ref(contract_account)",
+}
+
+
+def load_model(root: Entries, findings: Findings) -> Model:
+    """Read an object of the shared model."""
+    form = Form(root, "a model", MODEL, findings)
+    return Model(
+        object=form.word("object", required=True),
+        about=form.word("about", required=True),
+        key=form.word("key", required=True),
+        fields=_fields(form),
+        lists=tuple(_list(key, node, findings) for key, node in form.entries("each").pairs),
+        match=_match(form, findings),
+        variants=form.word("variants"),
+        position=root.position,
+    )
+
+
+def _match(form: Form, findings: Findings) -> tuple[tuple[str, ...], ...]:
+    """Read `match: [[number], [name, birth_date]]`; a flat list is one group."""
+    items = form.items("match")
+    if items and all(isinstance(node, Text) for node in items):
+        return (form.words("match"),)
+    groups = []
+    for node in items:
+        if not isinstance(node, Items):
+            findings.add(
+                node.position, f'"match" is a list of lists of fields; this is {kind(node)}. Write [[number]].'
+            )
+            continue
+        words = [text.word for item in node.items if (text := one_value(item, "match", findings))]
+        groups.append(tuple(words))
+    return tuple(groups)
+
+
+def _fields(form: Form) -> tuple[Field, ...]:
+    found = form.entries("fields", required=True)
+    return tuple(_field(key, node, form.findings) for key, node in found.pairs)
+
+
+def _field(key: Text, node: Node, findings: Findings) -> Field:
+    if isinstance(node, Text):
+        text = one_value(node, key.value, findings)
+        kind_, args = read_type(text, findings) if text else UNKNOWN
+        return Field(key.word, kind_, args, position=key.position)
+    form = Form(group(node, key.value, findings), "a field", FIELD, findings)
+    text = form.scalar("type", required=bool(form.node.pairs))
+    kind_, args = read_type(text, findings) if text else UNKNOWN
+    return Field(
+        name=key.word,
+        type=kind_,
+        args=args,
+        meaning=form.word("meaning"),
+        unit=form.word("unit"),
+        owner=cast(Any, form.choice("owner", OWNERS, "")),
+        on_conflict=cast(Any, form.choice("on_conflict", ("owner", "newest", "hold"), "owner")),
+        personal=form.yes("personal"),
+        required=form.yes("required"),
+        position=key.position,
+    )
+
+
+def _list(key: Text, node: Node, findings: Findings) -> ListField:
+    form = Form(group(node, key.value, findings), "a list of a model", LIST, findings)
+    return ListField(
+        name=key.word,
+        fields=_fields(form),
+        match=form.words("match"),
+        history=form.yes("history"),
+        meaning=form.word("meaning"),
+        position=key.position,
+    )
+
+
+UNKNOWN: tuple[Type, tuple[str, ...]] = ("text", ())  # of a field whose type is wrong: fits everything
+
+
+def read_type(text: Text, findings: Findings) -> tuple[Type, tuple[str, ...]]:
+    """Read `text(10)`, `code(division)`, `date` ...; what is no type is a finding and fits everything."""
+    try:
+        call = read_call(text)
+    except Misread as error:
+        findings.add(error.position, error.message)
+        return UNKNOWN
+    wrong = _wrong_type(call.name, call.args)
+    if wrong:
+        position = (
+            getattr(call.args[0], "position", call.position) if call.name in WITH_ARGUMENT and call.args else None
+        )
+        findings.add(_or(position, call.position), wrong)
+        return UNKNOWN
+    return cast(Type, call.name), call.args
+
+
+def _or(position: Position | None, otherwise: Position) -> Position:
+    return position if position else otherwise
+
+
+def _wrong_type(name: str, args: tuple[str, ...]) -> str:
+    types = get_args(Type)
+    if name not in types:
+        hint = did_you_mean(name, types) or f" Types are {', '.join(types)}."
+        return f'there is no type "{name}".{hint}'
+    if name not in WITH_ARGUMENT:
+        return f'"{name}" takes no arguments. Write "{name}".' if args else ""
+    if len(args) != 1:
+        return f'"{name}" needs {WITH_ARGUMENT[name]}.'
+    if name == "text" and not (args[0].isascii() and args[0].isdigit() and 0 < int(args[0][:9])):
+        return f'"{args[0]}" is no length. Write a whole number of characters: text(40).'
+    if name == "decimal" and not is_precision(args[0]):
+        return f'"{args[0]}" is no number of digits. Write all digits and those after the point: decimal(13.2).'
+    return ""
+
+
+def is_precision(text: str) -> bool:
+    """Tell whether a text is `p.s`, 1 to 38 digits of which at most all stand after the point."""
+    parts = text.split(".")
+    if len(parts) != 2 or not all(part.isascii() and part.isdigit() and len(part) < 3 for part in parts):
+        return False
+    return 0 < int(parts[0]) <= 38 and int(parts[1]) <= int(parts[0])
