@@ -1,0 +1,101 @@
+"""A route is a flow made ready to run: its plans compiled, its two systems opened."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+
+from isthmus.connector import Connector
+from isthmus.errors import did_you_mean
+from isthmus.mapping.bind import refuse, switched
+from isthmus.mapping.compile import compile_read, setting, specs_of
+from isthmus.mapping.compile_write import compile_write
+from isthmus.mapping.plan import ReadPlan, WritePlan
+from isthmus.mapping.spec import Flow, Scenario
+from isthmus.project import Project
+
+
+@dataclass(frozen=True)
+class Route:
+    """One flow with everything it needs; `back` reads the target, for comparison, guard and numbers that exist.
+
+    `name` is `object.source.target`: what the ledger, the pages and the commands call the flow.
+    """
+
+    name: str
+    flow: Flow
+    reads: tuple[ReadPlan, ...]
+    write: WritePlan
+    back: ReadPlan
+    source: Connector
+    target: Connector
+    source_client: str
+    target_client: str
+    mapping_hash: str
+    package_rows: int
+    fresh: bool = False
+
+    @property
+    def object(self) -> str:
+        """Return the object this route carries."""
+        return self.flow.object
+
+
+def flow_name(flow: Flow) -> str:
+    """Return the name of a flow everywhere: `contract.isu.crm`."""
+    return f"{flow.object}.{flow.source}.{flow.target}"
+
+
+def flows_in_order(project: Project, scenario: Scenario, objects: tuple[str, ...] = ()) -> list[Flow]:
+    """Return the scenario's flows in force, parents before children; `objects` narrows them."""
+    given = setting(scenario.switches)
+    flows = [flow for flow in scenario.flows if switched(flow.condition, given)]
+    known = [flow.object for flow in flows]
+    for name in objects:
+        if name not in known:
+            raise refuse(
+                scenario.position, f'scenario "{scenario.name}" has no flow for "{name}".{did_you_mean(name, known)}'
+            )
+    order = project.catalogue.order(tuple(dict.fromkeys(known)))
+    return [flow for name in order for flow in flows if flow.object == name and (not objects or name in objects)]
+
+
+@contextmanager
+def opened(project: Project, scenario: Scenario, flow: Flow, today: date) -> Iterator[Route]:
+    """Open both systems of a flow and compile it; both are closed at the end."""
+    source, target = project.connector(flow.source), project.connector(flow.target)
+    try:
+        yield compile_route(project, scenario, flow, source, target, today)
+    finally:
+        source.close()
+        target.close()
+
+
+def compile_route(
+    project: Project, scenario: Scenario, flow: Flow, source: Connector, target: Connector, today: date
+) -> Route:
+    """Compose the source's mapping with the target's; raises SpecError where they do not fit."""
+    catalogue = project.catalogue
+    given = setting(scenario.switches, today)
+    speaks = project.system(flow.source).speaks, project.system(flow.target).speaks
+    specs = specs_of(catalogue, speaks[0], flow.object, given)
+    reads = tuple(compile_read(catalogue, speaks[0], flow.object, spec.variant, given) for spec in specs)
+    back = specs_of(catalogue, speaks[1], flow.object, given)
+    write = compile_write(catalogue, speaks[1], flow.object, target.describe, reads, given)
+    texts = "".join(spec.text_hash for spec in (*specs, *back)) + repr(sorted(scenario.switches.items()))
+    return Route(
+        name=flow_name(flow),
+        flow=flow,
+        reads=reads,
+        write=write,
+        back=compile_read(catalogue, speaks[1], flow.object, back[0].variant, given),
+        source=source,
+        target=target,
+        source_client=project.system(flow.source).client,
+        target_client=project.system(flow.target).client,
+        mapping_hash=hashlib.sha256(texts.encode()).hexdigest()[:16],
+        package_rows=flow.package_rows or project.package_rows,
+    )
