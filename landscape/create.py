@@ -1,0 +1,84 @@
+"""Create a landscape: both systems' tables, filled side by side, then the defects and the manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+from typing import Literal
+
+import psycopg
+
+from landscape import defects as catalogue
+from landscape.columns import Columns
+from landscape.draw import Draw
+from landscape.fill import Filler, crm_customizing, isu_customizing, isu_fillers
+from landscape.load import fill
+from landscape.manifest import Manifest, store
+from landscape.plan import Plan
+from landscape.schema import SystemName, tables
+from landscape.world import World
+
+Progress = Callable[[str, int], None]
+TODAY = date(2026, 1, 1)
+_HEAVY = ("EABL", "ERCH", "EVER", "EVERH", "ETDZ", "EASTS", "EANLH", "ADRC", "EEINV", "EASTL", "EGERH", "EGERR")
+_SETTINGS = "SET synchronous_commit = off; SET maintenance_work_mem = '256MB'; SET max_parallel_maintenance_workers = 1"
+
+
+def create(
+    isu_url: str,
+    crm_url: str,
+    *,
+    contracts: int,
+    seed: int,
+    model: Literal["single", "dual"] = "single",
+    devices: bool = True,
+    defects: bool = True,
+    readings: int = 2,
+    today: date = TODAY,
+    chunk: int = 50_000,
+    progress: Progress = lambda table, rows: None,
+) -> Manifest:
+    """Create IS-U and CRM anew in two databases and return what was planted.
+
+    The same arguments give the same rows, whatever the chunk (contracts filled at once). `progress` is told each
+    table and its rows when it is done, from two threads. Raises psycopg.Error when a database cannot be written.
+    """
+    plan = Plan(contracts, model == "dual")
+    world = World(plan, Draw(seed), devices, readings, today)
+    rows = _fill_all(isu_url, "isu", _isu(world, chunk), progress)
+    _fill_all(crm_url, "crm", {name: iter([content]) for name, content in crm_customizing(world).items()}, progress)
+    with psycopg.connect(isu_url) as isu, psycopg.connect(crm_url) as crm:
+        planted = catalogue.plant(world, isu, crm) if defects else ()
+        manifest = Manifest(contracts, seed, model, devices, today.isoformat(), rows, planted)
+        store(isu, manifest)
+    return manifest
+
+
+def _isu(world: World, chunk: int) -> Mapping[str, Iterator[Columns]]:
+    contents: dict[str, Iterator[Columns]] = {name: iter([content]) for name, content in isu_customizing().items()}
+    for name, filler in isu_fillers(world).items():
+        contents[name] = _parts(world, filler, chunk)
+    return contents
+
+
+def _parts(world: World, filler: Filler, chunk: int) -> Iterator[Columns]:
+    for piece in world.plan.chunks(chunk):
+        yield from filler(world, piece)
+
+
+def _fill_all(
+    url: str, system: SystemName, contents: Mapping[str, Iterator[Columns]], progress: Progress
+) -> dict[str, int]:
+    """Fill every table of a system on two connections, the heaviest first."""
+
+    def one(name: str) -> tuple[str, int]:
+        with psycopg.connect(url) as connection:
+            connection.execute(_SETTINGS)
+            rows = fill(connection, tables(system)[name], contents.get(name, iter(())))
+        progress(name, rows)
+        return name, rows
+
+    order = sorted(tables(system), key=lambda name: _HEAVY.index(name) if name in _HEAVY else len(_HEAVY))
+    with ThreadPoolExecutor(2) as pool:
+        return dict(pool.map(one, order))

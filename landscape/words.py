@@ -1,0 +1,98 @@
+"""Names of invented people, firms and streets, and real cities, from which addresses are put together."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+FIRST_NAMES = tuple(
+    "Anna Lukas Marie Paul Sophie Felix Emma Jonas Lena Maximilian Laura David Julia Simon Hannah Florian Lea Tobias "
+    "Sarah Michael Katharina Stefan Eva Thomas Johanna Andreas Magdalena Christian Elisabeth Martin Theresa Daniel "
+    "Birgit Georg Monika Peter Sabine Wolfgang Renate Jürgen Ursula Günther Brigitte Björn Zoë Oliver Charlotte Jack "
+    "Olivia William Amelia Noah Isla Henry Mia Thomas Grace James Ruby Ethan".split()
+)
+LAST_NAMES = tuple(
+    "Müller Gruber Huber Wagner Bauer Pichler Steiner Moser Mayer Hofer Leitner Berger Fuchs Eder Fischer Schmid "
+    "Winkler Weber Schwarz Maier Schneider Reiter Mayr Schmidt Wimmer Egger Brunner Lang Baumgartner Auer Binder "
+    "Lechner Wolf Wallner Aigner Ebner Koller Lehner Haas Schuster Krüger Hartmann Lange Schäfer Köhler Böhm Jäger "
+    "Großmann Voß Harris Campbell Mitchell Walker Wilson Brown Taylor Nguyen Kelly Thompson Robinson Clarke "
+    "Novak Horvath Kovacs Petrovic Yilmaz Kaya Nowak Kowalski".split()
+)
+TRADES = tuple(
+    "Bäckerei Tischlerei Gasthof Autohaus Metallbau Gärtnerei Druckerei Apotheke Brauerei Spedition Elektro "
+    "Malerbetrieb Hotel Steuerberatung Fleischerei Weingut Sägewerk Bäderbetrieb Kindergarten Molkerei".split()
+)
+LEGAL_FORMS = ("GmbH", "KG", "AG", "e.U.", "OG", "GmbH & Co. KG", "Pty Ltd")
+STREETS = tuple(
+    "Hauptstraße Bahnhofstraße Schulgasse Kirchenplatz Gartenweg Dorfstraße Bergstraße Feldgasse Lindenallee Waldweg "
+    "Mühlgasse Ringstraße Sonnenweg Birkenstraße Am_Anger Wiener_Straße Mozartgasse Schillerstraße Goethestraße "
+    "Beethovenweg Rosengasse Industriestraße Marktplatz Neugasse Uferstraße Parkstraße Brunnenweg Ziegelofenweg "
+    "Steinfeldgasse Lange_Gasse".replace("_", "\0").split()
+)
+STREETS = tuple(street.replace("\0", " ") for street in STREETS)
+ENGLISH_STREETS = tuple(
+    f"{name} {kind}"
+    for kind in ("Street", "Road", "Avenue")
+    for name in ("Church", "Station", "Victoria", "King", "Wattle", "Banksia", "Collins", "George", "Harbour", "Mill")
+)
+FLOORS = ("EG", "1.OG", "2.OG", "3.OG", "4.OG", "DG", "")
+NON_LATIN = (("Αλέξανδρος", "Παπαδόπουλος"), ("Наталья", "Кузнецова"), ("明", "王"), ("محمد", "الأحمد"), ("Γιώργος", "Ιωάννου"))
+
+
+class City(NamedTuple):
+    """A city of the regional structure."""
+
+    name: str
+    postal: str
+    country: str
+    region: str
+    zone: str
+
+
+CITIES = tuple(
+    City(*line.split("|"))
+    for line in """Wien|1100|AT|W|CET
+Graz|8010|AT|STM|CET
+Linz|4020|AT|OOE|CET
+Salzburg|5020|AT|SBG|CET
+Innsbruck|6020|AT|TIR|CET
+Klagenfurt|9020|AT|KTN|CET
+Villach|9500|AT|KTN|CET
+Wels|4600|AT|OOE|CET
+St. Pölten|3100|AT|NOE|CET
+Dornbirn|6850|AT|VBG|CET
+Berlin|10115|DE|11|CET
+Hamburg|20095|DE|02|CET
+München|80331|DE|09|CET
+Köln|50667|DE|05|CET
+Frankfurt am Main|60311|DE|06|CET
+Stuttgart|70173|DE|08|CET
+Düsseldorf|40213|DE|05|CET
+Leipzig|04109|DE|14|CET
+Dortmund|44135|DE|05|CET
+Nürnberg|90402|DE|09|CET
+Bremen|28195|DE|04|CET
+Hannover|30159|DE|03|CET
+Münster|48143|DE|05|CET
+Lübeck|23552|DE|01|CET
+Freiburg im Breisgau|79098|DE|08|CET
+Melbourne|3000|AU|VIC|AUSVIC
+Geelong|3220|AU|VIC|AUSVIC
+Ballarat|3350|AU|VIC|AUSVIC
+Sydney|2000|AU|NSW|AUSNSW
+Newcastle|2300|AU|NSW|AUSNSW""".splitlines()
+)
+
+
+def streets_of(city: City) -> tuple[str, ...]:
+    """Return the thirty streets of a city."""
+    return ENGLISH_STREETS if city.country == "AU" else STREETS
+
+
+def street_code(city: int, street: int) -> str:
+    """Return the code of a city's street in the regional structure."""
+    return f"{(city + 1) * 100 + street:012d}"
+
+
+def city_code(city: int) -> str:
+    """Return the code of a city in the regional structure."""
+    return f"{city + 1:012d}"
