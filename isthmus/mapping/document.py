@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import yaml
 
@@ -113,11 +114,11 @@ class _Composer:
 
     file: str
     source: str
-    events: Iterator[yaml.Event]
+    events: Iterator[Any]  # their types differ between the two parsers
     findings: list[Finding] = field(default_factory=list)
     nodes: int = 0
 
-    def where(self, mark: yaml.Mark) -> Position:
+    def where(self, mark: Any) -> Position:
         return Position(self.file, mark.line + 1, mark.column + 1)
 
     def note(self, position: Position, message: str) -> None:
@@ -135,7 +136,7 @@ class _Composer:
             self.note(self.where(after.start_mark), 'a second document starts here ("---"). Use one file for each.')
         return node
 
-    def node(self, event: yaml.Event, depth: int) -> Node:
+    def node(self, event: Any, depth: int) -> Node:
         position = self.where(event.start_mark)
         self.nodes += 1
         if depth > MAX_DEPTH or self.nodes > MAX_NODES:
@@ -154,7 +155,7 @@ class _Composer:
         source = self.source[event.start_mark.index : event.end_mark.index]
         return Text(event.value, position, plain, source)
 
-    def refuse_marks(self, event: yaml.Event, position: Position) -> None:
+    def refuse_marks(self, event: Any, position: Position) -> None:
         if event.anchor is not None:
             self.note(position, f'anchors ("&{event.anchor}") are not allowed. Remove it and write values out.')
         if event.tag is not None:

@@ -114,7 +114,7 @@ def build(reading: Reading) -> Catalogue:
     systems = _systems(reading)
     return Catalogue(
         models=models,
-        mappings=_mappings(reading, models, systems),
+        mappings=_mappings(reading, models),
         codes=_codes(reading),
         systems=systems,
         scenarios=_scenarios(reading),
@@ -151,15 +151,12 @@ def _systems(reading: Reading) -> Mapping[str, SystemSettings]:
     return systems
 
 
-def _mappings(
-    reading: Reading, models: Mapping[str, Model], systems: Mapping[str, SystemSettings]
-) -> Mapping[tuple[str, str], tuple[MappingSpec, ...]]:
+def _mappings(reading: Reading, models: Mapping[str, Model]) -> Mapping[tuple[str, str], tuple[MappingSpec, ...]]:
     mappings = {}
     for file in reading.files:
         if file.folder in KINDS or file.name == SYSTEM_FILE:
             continue
-        settings = systems.get(file.folder) or SystemSettings(file.folder, "")
-        specs = load_mapping(file.root, models.get(file.name), settings, reading.findings)
+        specs = load_mapping(file.root, models.get(file.name), reading.findings)
         for spec in specs:
             _same_name("object", spec.object, file.name, reading)
             _same_name("system", spec.system, file.folder, reading)

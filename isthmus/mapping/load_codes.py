@@ -14,7 +14,7 @@ CODES = ("code", "about", "otherwise")
 def load_codes(root: Entries, findings: Findings) -> CodeTable:
     """Read a code table; every key besides `code`, `about` and `otherwise` is a system."""
     form = Form(root, "a code table", (), findings)
-    systems = {
+    systems: dict[str, Mapping[str, tuple[str, ...]]] = {
         key.word: _values(group(node, key.value, findings), findings)
         for key, node in root.pairs
         if key.value not in CODES

@@ -17,39 +17,36 @@ from isthmus.mapping.spec import (
     Model,
     Pipe,
     Rule,
-    SystemSettings,
 )
 
-SHARED = (
-    "tables key known_as deleted where make fields reads copies each reject warn examples constants create about if"
+VARIANT = (
+    *("tables", "key", "known_as", "deleted", "where", "make", "fields", "reads", "copies", "each"),
+    *("reject", "warn", "examples", "constants", "create", "about", "if"),
 )
-MAPPING = ("object", "system", "variants", *SHARED.split())
+MAPPING = ("object", "system", "variants", *VARIANT)
 LIST = ("tables", "period", "fields", "reads", "make", "missing", "if")
 MERGED = ("tables", "make", "fields", "reads", "copies", "each", "known_as", "constants")
 
 
-def load_mapping(
-    root: Entries, model: Model | None, settings: SystemSettings | None, findings: Findings
-) -> tuple[MappingSpec, ...]:
+def load_mapping(root: Entries, model: Model | None, findings: Findings) -> tuple[MappingSpec, ...]:
     """Read how a system speaks an object; `model` is None where its file could not be read."""
     Form(root, "a mapping", MAPPING, findings)
     variants = root.get("variants")
     if variants is None:
-        return (_spec(root, "", model, settings, findings),)
+        return (_spec(root, "", model, findings),)
     named = group(variants, "variants", findings).pairs
     specs = []
     for key, node in named:
-        Form(group(node, key.value, findings), f'variant "{key.value}"', SHARED.split(), findings)
-        specs.append(_spec(_merged(root, node), key.word, model, settings, findings))
+        Form(group(node, key.value, findings), f'variant "{key.value}"', VARIANT, findings)
+        specs.append(_spec(_merged(root, node), key.word, model, findings))
     return tuple(specs)
 
 
 def _merged(root: Entries, variant: Node) -> Entries:
     """Lay a variant's keys over the top-level ones: groups are merged, the rest is replaced, rules are added."""
     over = variant if isinstance(variant, Entries) else Entries(())
-    pairs: dict[str, tuple[Text, Node]] = {
-        key.value: (key, node) for key, node in root.pairs if key.value != "variants"
-    }
+    pairs: dict[str, tuple[Text, Node]] = {key.value: (key, node) for key, node in root.pairs}
+    pairs.pop("variants", None)
     for key, node in over.pairs:
         below = pairs.get(key.value)
         pairs[key.value] = (key, _laid(key.value, below[1], node) if below else node)
@@ -66,9 +63,7 @@ def _laid(name: str, below: Node, above: Node) -> Node:
     return above
 
 
-def _spec(
-    root: Entries, variant: Word | str, model: Model | None, settings: SystemSettings | None, findings: Findings
-) -> MappingSpec:
+def _spec(root: Entries, variant: Word | str, model: Model | None, findings: Findings) -> MappingSpec:
     form = Form(root, "a mapping", (), findings)
     constants = {key: text.word for key, text in form.texts("constants").items()}
     if variant and model and model.variants:
@@ -77,12 +72,12 @@ def _spec(
         object=form.word("object", required=True),
         system=form.word("system", required=True),
         about=form.word("about", required=True),
-        tables=load_tables(form.entries("tables", required=True), settings, findings),
+        tables=load_tables(form.entries("tables", required=True), findings),
         key=pipe_at(form.scalar("key", required=True), findings),
         fields=_fields(form, "fields"),
         reads=_fields(form, "reads"),
         copies=_fields(form, "copies"),
-        lists=tuple(_list(key, node, settings, findings) for key, node in form.entries("each").pairs),
+        lists=tuple(_list(key, node, findings) for key, node in form.entries("each").pairs),
         make=load_make(form),
         known_as={key: pipe_at(text, findings) for key, text in form.texts("known_as").items()},
         deleted=_deleted(form),
@@ -104,12 +99,12 @@ def _fields(form: Form, name: str) -> tuple[MappedField, ...]:
     )
 
 
-def _list(key: Text, node: Node, settings: SystemSettings | None, findings: Findings) -> MappedList:
+def _list(key: Text, node: Node, findings: Findings) -> MappedList:
     form = Form(group(node, key.value, findings), "a list of a mapping", LIST, findings)
     period = form.scalar("period")
     return MappedList(
         name=key.word,
-        tables=load_tables(form.entries("tables", required=bool(form.node.pairs)), settings, findings),
+        tables=load_tables(form.entries("tables", required=bool(form.node.pairs)), findings),
         fields=_fields(form, "fields"),
         reads=_fields(form, "reads"),
         period=pipe_at(period, findings) if period else None,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any, cast, get_args
 
 from isthmus.errors import did_you_mean
-from isthmus.mapping.document import Entries, Items, Node, Text
+from isthmus.mapping.document import Entries, Items, Node, Text, place
 from isthmus.mapping.form import Findings, Form, group, kind, one_value
 from isthmus.mapping.grammar import Misread
 from isthmus.mapping.pipe import read_call
-from isthmus.mapping.spec import Field, ListField, Model, Position, Type
+from isthmus.mapping.spec import Field, ListField, Model, Type
 
 MODEL = ("object", "about", "key", "match", "variants", "fields", "each")
 FIELD = ("type", "meaning", "owner", "on_conflict", "unit", "personal", "required")
@@ -46,9 +46,8 @@ def _match(form: Form, findings: Findings) -> tuple[tuple[str, ...], ...]:
     groups = []
     for node in items:
         if not isinstance(node, Items):
-            findings.add(
-                node.position, f'"match" is a list of lists of fields; this is {kind(node)}. Write [[number]].'
-            )
+            message = f'"match" is a list of lists of fields; this is {kind(node)}. Write [[number]].'
+            findings.add(node.position, message)
             continue
         words = [text.word for item in node.items if (text := one_value(item, "match", findings))]
         groups.append(tuple(words))
@@ -106,16 +105,10 @@ def read_type(text: Text, findings: Findings) -> tuple[Type, tuple[str, ...]]:
         return UNKNOWN
     wrong = _wrong_type(call.name, call.args)
     if wrong:
-        position = (
-            getattr(call.args[0], "position", call.position) if call.name in WITH_ARGUMENT and call.args else None
-        )
-        findings.add(_or(position, call.position), wrong)
+        offending = call.args[0] if call.name in WITH_ARGUMENT and call.args else ""
+        findings.add(place(offending, call.position), wrong)
         return UNKNOWN
     return cast(Type, call.name), call.args
-
-
-def _or(position: Position | None, otherwise: Position) -> Position:
-    return position if position else otherwise
 
 
 def _wrong_type(name: str, args: tuple[str, ...]) -> str:
@@ -127,7 +120,7 @@ def _wrong_type(name: str, args: tuple[str, ...]) -> str:
         return f'"{name}" takes no arguments. Write "{name}".' if args else ""
     if len(args) != 1:
         return f'"{name}" needs {WITH_ARGUMENT[name]}.'
-    if name == "text" and not (args[0].isascii() and args[0].isdigit() and 0 < int(args[0][:9])):
+    if name == "text" and not (args[0].isascii() and args[0].isdigit() and int(args[0][:9]) > 0):
         return f'"{args[0]}" is no length. Write a whole number of characters: text(40).'
     if name == "decimal" and not is_precision(args[0]):
         return f'"{args[0]}" is no number of digits. Write all digits and those after the point: decimal(13.2).'

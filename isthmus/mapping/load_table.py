@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from isthmus.errors import did_you_mean
 from isthmus.mapping.document import Entries, Node, Text, Word
 from isthmus.mapping.form import Findings, Form, group, one_value
 from isthmus.mapping.grammar import Misread
 from isthmus.mapping.pipe import read_call, read_columns, read_pipe, read_ties
-from isthmus.mapping.spec import Call, MappedTable, Pipe, SystemSettings
+from isthmus.mapping.spec import Call, MappedTable, Pipe
 
 TABLE = (
-    "table tie lookup optional shared distinct valid at during fixed initial changed if".split()
-)  # as the language lists them
+    *("table", "tie", "lookup", "optional", "shared", "distinct", "valid", "at", "during"),
+    *("fixed", "initial", "changed", "if"),
+)
 NO_PIPE = Pipe(())  # of a line that could not be read: checks pass over it
 Read = TypeVar("Read")
 
@@ -35,12 +35,12 @@ def pipe_at(text: Text | None, findings: Findings) -> Pipe:
     return parsed(text, read_pipe, NO_PIPE, findings)
 
 
-def load_tables(node: Entries, settings: SystemSettings | None, findings: Findings) -> tuple[MappedTable, ...]:
+def load_tables(node: Entries, findings: Findings) -> tuple[MappedTable, ...]:
     """Read the tables of a mapping or of a list."""
-    return tuple(_table(key, value, settings, findings) for key, value in node.pairs)
+    return tuple(_table(key, value, findings) for key, value in node.pairs)
 
 
-def _table(key: Text, node: Node, settings: SystemSettings | None, findings: Findings) -> MappedTable:
+def _table(key: Text, node: Node, findings: Findings) -> MappedTable:
     form = Form(group(node, key.value, findings), "a table", TABLE, findings)
     return MappedTable(
         alias=key.word,
@@ -53,8 +53,8 @@ def _table(key: Text, node: Node, settings: SystemSettings | None, findings: Fin
         valid=parsed(form.scalar("valid"), read_columns, (), findings),
         at=form.word("at"),
         during=form.word("during"),
-        fixed=constants(form, "fixed", settings),
-        initial=constants(form, "initial", settings),
+        fixed=_constants(form, "fixed"),
+        initial=_constants(form, "initial"),
         changed=_changed(form, findings),
         condition=form.word("if"),
         position=key.position,
@@ -72,23 +72,9 @@ def _changed(form: Form, findings: Findings) -> Word:
     return text.word if pipe.columns else Word("none", text.at(0))
 
 
-def constants(form: Form, name: str, settings: SystemSettings | None) -> Mapping[str, str]:
-    """Read constants by column; `$system.value` becomes what the system's settings say."""
-    return {key: resolved(text, settings, form.findings) for key, text in form.texts(name).items()}
-
-
-def resolved(text: Text, settings: SystemSettings | None, findings: Findings) -> Word:
-    """Return a value with `$system.value` replaced; one that is not settled is a finding."""
-    if not text.value.startswith("$") or not text.plain:
-        return text.word
-    system, _, name = text.value[1:].partition(".")
-    values = settings.values if settings else {}
-    if settings is not None and system == settings.system and name in values:
-        return Word(values[name], text.at(0))
-    own = settings.system if settings else system
-    hint = did_you_mean(text.value, [f"${own}.{value}" for value in values])
-    findings.add(text.at(0), f'"{text.value}" is not among the values of {own}/_system.yaml. Add it there.{hint}')
-    return Word("", text.at(0))
+def _constants(form: Form, name: str) -> Mapping[str, str]:
+    """Read constants by column; `$system.value` is resolved by the compiler."""
+    return {key: text.word for key, text in form.texts(name).items()}
 
 
 def load_make(form: Form) -> Mapping[str, Call]:

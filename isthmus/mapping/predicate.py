@@ -31,12 +31,15 @@ def _either(line: Line, depth: int) -> Predicate:
 
 def _joined(line: Line, depth: int, word: Literal["and", "or"]) -> Predicate:
     start, begin = line.here, line.offset
-    read = (lambda: _joined(line, depth, "and")) if word == "or" else (lambda: _negated(line, depth))
-    parts = [read()]
+    parts = [_part(line, depth, word)]
     while line.keyword(word):
-        parts.append(read())
+        parts.append(_part(line, depth, word))
     text = line.text[begin : line.offset].strip()
     return parts[0] if len(parts) == 1 else Predicate(word, tuple(parts), None, text, start)
+
+
+def _part(line: Line, depth: int, word: str) -> Predicate:
+    return _joined(line, depth, "and") if word == "or" else _negated(line, depth)
 
 
 def _negated(line: Line, depth: int) -> Predicate:
