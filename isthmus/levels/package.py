@@ -1,0 +1,423 @@
+"""The path of a package: read, map, resolve foreign keys, gate, spell, write, confirm.
+
+Three short transactions: the ledger claims (before this module), the target takes rows and receipt, the ledger
+confirms.  Killed between any two of them and run again, the same rows compare as unchanged and are confirmed.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from isthmus.connector import Change, Connector, Keys, Outcome, Query, Receipt, Status, TableRows, Where
+from isthmus.gate import Gate, Verdict, frame_of
+from isthmus.ledger import Claimed, Confirmation, Ledger, Pairs
+from isthmus.levels.route import Route
+from isthmus.mapping.plan import ReadPlan, Records
+from isthmus.mapping.reading import select
+from isthmus.mapping.writing import Identity, Written, spell
+
+EXCEPTIONS = pa.schema(
+    [(name, pa.string()) for name in ("key", "state", "field", "code", "message", "value", "waits_object", "waits_key")]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """The rows of one package as the source holds them."""
+
+    root: pa.RecordBatch
+    lists: Mapping[str, pa.RecordBatch]
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """Records whose foreign keys are the target's, and the exceptions found on the way (`EXCEPTIONS`)."""
+
+    records: Records
+    exceptions: pa.Table
+    filtered: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What became of one package."""
+
+    counts: Mapping[str, int]
+    outcome: Outcome | None = None
+    verdict: Verdict = Verdict()
+    keys: pa.Array | None = None
+
+
+# --- read and map -------------------------------------------------------------------------------------------------
+
+
+def read_raw(connector: Connector, plan: ReadPlan, where: Where) -> Raw:
+    """Read the rows of a package and of its lists."""
+    root = gather(connector, plan.query, where)
+    lists = {}
+    if root.num_rows:
+        lists = {entry.name: gather(connector, entry.query, where) for entry in plan.lists}
+    return Raw(root, lists)
+
+
+def gather(connector: Connector, query: Query, where: Where) -> pa.RecordBatch:
+    """Read a query into one batch; without rows, an empty batch of the described types."""
+    batches = [batch for batch in connector.read(query, where) if batch.num_rows]
+    if not batches:
+        return empty(connector, query)
+    if len(batches) == 1:
+        return batches[0]
+    return pa.Table.from_batches(batches).combine_chunks().to_batches()[0]
+
+
+def empty(connector: Connector, query: Query) -> pa.RecordBatch:
+    """Make a batch of a query's columns with no rows."""
+    tables = {source.alias: connector.describe(source.table) for source in query.sources}
+    fields = []
+    for reference in query.columns:
+        column = tables[reference.alias].column(reference.column)
+        fields.append((str(reference), column.type if column else pa.string()))
+    return _no_rows(pa.schema(fields))
+
+
+def _no_rows(schema: pa.Schema) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays([pa.array([], field.type) for field in schema], schema=schema)
+
+
+# --- resolve ------------------------------------------------------------------------------------------------------
+
+
+def resolve(route: Route, records: Records, ledger: Ledger) -> Resolved:
+    """Translate foreign keys into the target's; a record whose parent is not there yet is parked by key."""
+    flow = route.flow
+    exceptions = [rejected(records.rejects)]
+    waiting = np.zeros(records.root.num_rows, dtype=bool)
+    root, lists = records.root, dict(records.lists)
+    for name, parent in route.write.refs.items():
+        if name not in root.schema.names:
+            continue
+        column = root.column(name)
+        found = ledger.keys.translate(parent, flow.source, flow.target, column)
+        missing = np.asarray(pc.and_(pc.is_null(found), pc.is_valid(column)))
+        if missing.any():
+            rows = np.flatnonzero(missing)
+            exceptions.append(parked(records.key.take(rows), name, parent, column.take(rows)))
+            waiting |= missing
+        root = root.set_column(root.schema.names.index(name), name, found)
+    for list_, refs in route.write.list_refs.items():
+        entry = lists.get(list_)
+        for name, parent in refs.items():
+            if entry is None or name not in entry.rows.schema.names:
+                continue
+            column = entry.rows.column(name)
+            found = ledger.keys.translate(parent, flow.source, flow.target, column)
+            missing = pc.and_(pc.is_null(found), pc.is_valid(column))
+            if pc.any(missing).as_py():
+                owners = entry.parent.filter(missing)
+                exceptions.append(parked(records.key.take(owners), f"{list_}.{name}", parent, column.filter(missing)))
+                waiting[np.asarray(owners)] = True
+            rows = entry.rows.set_column(entry.rows.schema.names.index(name), name, found)
+            entry = replace(entry, rows=rows)
+        if entry is not None:
+            lists[list_] = entry
+    resolved = replace(records, root=root, lists=lists)
+    if waiting.any():
+        resolved = select(resolved, pa.array(np.flatnonzero(~waiting).astype(np.int32)))
+    return Resolved(resolved, pa.concat_tables(exceptions))
+
+
+def rejected(remarks: pa.Table) -> pa.Table:
+    """Turn remarks of the mapping into exceptions of the ledger."""
+    count = len(remarks)
+    nothing = pa.nulls(count, pa.string())
+    columns = [remarks["key"], constant("rejected", count)]
+    columns += [remarks[name] for name in ("field", "code", "message", "value")]
+    return pa.Table.from_arrays([*columns, nothing, nothing], schema=EXCEPTIONS)
+
+
+def parked(keys: pa.Array, name: str, parent: str, waits: pa.Array) -> pa.Table:
+    """Make the exceptions of records that wait for a parent; no payload, only keys."""
+    count = len(keys)
+    message = constant(f"waits for {parent}", count)
+    columns = [keys, constant("parked", count), constant(name, count), constant("missing parent", count), message]
+    columns += [pa.nulls(count, pa.string()), constant(parent, count), pc.cast(waits, pa.string())]
+    return pa.Table.from_arrays(columns, schema=EXCEPTIONS)
+
+
+def constant(text: str, count: int) -> pa.Array:
+    """Repeat a text."""
+    return pa.repeat(pa.scalar(text), count)
+
+
+# --- identity -----------------------------------------------------------------------------------------------------
+
+
+def identify(route: Route, records: Records, ledger: Ledger, fresh: bool) -> Identity:
+    """Tell who the records are in the target: ids, keys known so far, numbers they have or get.
+
+    `fresh` says that the target holds none of them, so nothing needs to be looked up.
+    """
+    flow = route.flow
+    ids = ledger.keys.ids(route.object, flow.source, route.source_client, records.key)
+    if fresh:
+        known = pa.nulls(len(records.key), pa.string())
+    else:
+        known = ledger.keys.translate(route.object, flow.source, flow.target, records.key)
+    return Identity(ids, known)
+
+
+def with_numbers(route: Route, records: Records, identity: Identity, ledger: Ledger, fresh: bool) -> Identity:
+    """Give every record its numbers: those it has in the target stay, new ones are reserved in the ledger."""
+    if not route.write.counters:
+        return identity
+    size = len(records.key)
+    standing = {} if fresh else standing_numbers(route, records, identity)
+    numbers = {}
+    for counter in route.write.counters:
+        has = standing.get(counter, pa.nulls(size, pa.string()))
+        missing = has.null_count
+        first = ledger.counters.reserve(f"{route.flow.target}.{counter}", missing) if missing else 0
+        numbers[counter] = fill_numbers(has, first)
+    return replace(identity, numbers=numbers)
+
+
+def fill_numbers(has: pa.Array, first: int) -> pa.Array:
+    """Put consecutive 10-digit numbers from `first` where there is none."""
+    gaps = np.asarray(pc.is_null(has))
+    fresh = np.cumsum(gaps) - 1 + first
+    text = pc.utf8_lpad(pc.cast(pa.array(fresh), pa.string()), 10, "0")
+    return pc.coalesce(has, text)
+
+
+def standing_numbers(route: Route, records: Records, identity: Identity) -> dict[str, pa.Array]:
+    """Read the numbers that the target's rows already have, in the order of the records."""
+    keys = target_keys(route, records, identity)
+    columns = {
+        c.filling.value: f"{c.column.alias}.{c.column.column}"
+        for t in route.write.tables
+        for c in t.columns
+        if c.filling.kind == "number"
+    }
+    there = standing(route, keys, tuple(columns.values()))
+    found = {}
+    for counter, column in columns.items():
+        array = there.column(column)
+        blank = pc.equal(pc.utf8_trim(array, "0 "), "")
+        found[counter] = pc.if_else(pc.fill_null(blank, True), pa.scalar(None, pa.string()), array)
+    return found
+
+
+def standing(route: Route, keys: pa.Array, columns: tuple[str, ...]) -> pa.RecordBatch:
+    """Read columns of the target's rows by canonical key, aligned with `keys` (null where there is no row)."""
+    from isthmus.mapping.compile import reference
+
+    query = route.back.query
+    wanted = tuple(dict.fromkeys([*query.key, *(reference(name) for name in columns)]))
+    rows = gather(route.target, replace(query, columns=wanted), Keys(raw_key(route.back, keys)))
+    found = canonical_key(route.back, rows)
+    index = pc.index_in(keys, found)
+    return pa.RecordBatch.from_arrays(
+        [rows.column(name).take(index) for name in rows.schema.names], names=rows.schema.names
+    )
+
+
+def raw_key(plan: ReadPlan, keys: pa.Array) -> tuple[pa.Array, ...]:
+    """Spell canonical keys as a system's key columns."""
+    arrays: tuple[pa.Array, ...] = (keys,)
+    for step in reversed(plan.key.steps):
+        assert step.write is not None
+        arrays = step.write(arrays).arrays
+    return arrays
+
+
+def canonical_key(plan: ReadPlan, rows: pa.RecordBatch) -> pa.Array:
+    """Read the canonical key of raw rows."""
+    arrays = tuple(rows.column(name) for name in plan.key.columns)
+    for step in plan.key.steps:
+        arrays = step.read(arrays).arrays
+    return arrays[0]
+
+
+def target_keys(route: Route, records: Records, identity: Identity) -> pa.Array:
+    """Return the key each record has, or would get, in the target."""
+    blank = {counter: pa.repeat(pa.scalar("0"), len(records.key)) for counter in route.write.counters}
+    return spell(route.write, records, replace(identity, numbers=blank)).key
+
+
+# --- carry --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Care:
+    """How carefully a package is carried: the gate, whether to write, how many rows may change."""
+
+    gate: Gate
+    fill: bool = False
+    dry_run: bool = False
+    allowance: int | None = None
+    wait: Callable[[float], None] | None = None
+
+
+def carry(route: Route, claimed: Claimed, plan: ReadPlan, raw: Raw, ledger: Ledger, care: Care) -> Carried:
+    """Carry one package from raw rows to the ledger's confirmation; the gate may withhold it."""
+    records = plan.apply(raw.root, raw.lists)
+    verdict = care.gate.check(route.object, frame_of(records)) if care.gate.has_suite(route.object) else Verdict()
+    if verdict.withheld:
+        return Carried({"read": records.seen}, verdict=verdict)
+    resolved = resolve(route, records, ledger)
+    fresh = care.fill and claimed.epoch == 1
+    ready, identity, written = prepare(route, resolved, ledger, fresh)
+    receipt = Receipt(claimed.run, claimed.package, claimed.epoch, digest(written.tables))
+    change = Change(route.object, len(ready.records.key), written.tables, receipt, fresh, care.dry_run, care.allowance)
+    outcome = route.target.write(change)
+    exceptions = pa.concat_tables([ready.exceptions, refused(outcome, ready.records)])
+    counts = count(records, ready, outcome, exceptions)
+    carried = Carried(counts, outcome, verdict, ready.records.key)
+    if not care.dry_run:
+        ledger.confirm(
+            claimed, confirmation(route, ready.records, identity, written, outcome, exceptions, counts, receipt)
+        )
+    return carried
+
+
+def prepare(route: Route, resolved: Resolved, ledger: Ledger, fresh: bool) -> tuple[Resolved, Identity, Written]:
+    """Spell the records for the target; those that do not fit, or may not be created, become exceptions."""
+    resolved = without_deleted(route, resolved, ledger)
+    records = resolved.records
+    identity = identify(route, records, ledger, fresh)
+    if route.write.create == "never":
+        resolved = without_new(route, resolved, identity)
+        if len(resolved.records.key) < len(records.key):
+            records = resolved.records
+            identity = identify(route, records, ledger, fresh)
+    identity = with_numbers(route, records, identity, ledger, fresh)
+    written = spell(route.write, records, identity)
+    bad = written.rejects.any()
+    if bad is None:
+        return resolved, identity, written
+    exceptions = pa.concat_tables([resolved.exceptions, rejected(written.rejects.table(records.key))])
+    good = pc.cast(pc.indices_nonzero(pc.invert(bad)), pa.int32())
+    numbers = {name: column.take(good) for name, column in identity.numbers.items()}
+    kept = select(records, good)
+    identity = Identity(identity.ids.take(good), identity.known.take(good), numbers)
+    return Resolved(kept, exceptions, resolved.filtered), identity, spell(route.write, kept, identity)
+
+
+def without_deleted(route: Route, resolved: Resolved, ledger: Ledger) -> Resolved:
+    """Leave out deleted records the target has no marker for; what it never had, it need not lose."""
+    marker = resolved.records.deleted
+    if marker is None or route.write.can_delete or not pc.any(marker).as_py():
+        return resolved
+    keep = pc.cast(pc.indices_nonzero(pc.invert(pc.fill_null(marker, False))), pa.int32())
+    gone = len(marker) - len(keep)
+    return Resolved(select(resolved.records, keep), resolved.exceptions, resolved.filtered + gone)
+
+
+def without_new(route: Route, resolved: Resolved, identity: Identity) -> Resolved:
+    """Reject records that the target does not hold, where its mapping says `create: never`."""
+    records = resolved.records
+    keys = target_keys(route, records, identity)
+    there = standing(route, keys, ())
+    found = np.asarray(pc.is_valid(there.column(0)))
+    if found.all():
+        return resolved
+    rows = np.flatnonzero(~found)
+    message = f"{route.flow.target} has no such {route.object} and its mapping says create: never"
+    missing = records.key.take(rows)
+    none = pa.nulls(len(rows), pa.string())
+    columns = [
+        missing,
+        constant("rejected", len(rows)),
+        constant("key", len(rows)),
+        constant("create never", len(rows)),
+    ]
+    table = pa.Table.from_arrays([*columns, constant(message, len(rows)), none, none, none], schema=EXCEPTIONS)
+    kept = select(records, pa.array(np.flatnonzero(found).astype(np.int32)))
+    return Resolved(kept, pa.concat_tables([resolved.exceptions, table]), resolved.filtered)
+
+
+def refused(outcome: Outcome, records: Records) -> pa.Table:
+    """Turn the target's refusals into exceptions."""
+    problems = outcome.problems
+    count = len(problems)
+    nothing = pa.nulls(count, pa.string())
+    where = pc.binary_join_element_wise(problems["table"], pc.coalesce(problems["column"], pa.scalar("")), ".")
+    keys = records.key.take(problems["position"].combine_chunks()) if count else pa.array([], pa.string())
+    columns = [
+        keys,
+        constant("rejected", count),
+        where,
+        problems["code"],
+        problems["message"],
+        nothing,
+        nothing,
+        nothing,
+    ]
+    return pa.Table.from_arrays(columns, schema=EXCEPTIONS)
+
+
+def count(records: Records, resolved: Resolved, outcome: Outcome, exceptions: pa.Table) -> dict[str, int]:
+    """Count a package so that read = inserted + updated + unchanged + rejected + parked + filtered."""
+    tally = np.bincount(np.asarray(outcome.status), minlength=len(Status))
+    parked_keys = exceptions.filter(pc.equal(exceptions["state"], "parked"))["key"]
+    parked_rows = int(pc.count_distinct(parked_keys).as_py())
+    done = {
+        "inserted": int(tally[Status.INSERTED]),
+        "updated": int(tally[Status.UPDATED]),
+        "unchanged": int(tally[Status.UNCHANGED]),
+    }
+    rest = records.seen - sum(done.values()) - parked_rows - resolved.filtered
+    warned = int(pc.count_distinct(records.warnings["key"]).as_py())
+    return {
+        "read": records.seen,
+        **done,
+        "rejected": rest,
+        "parked": parked_rows,
+        "filtered": resolved.filtered,
+        "warned": warned,
+    }
+
+
+def confirmation(
+    route: Route,
+    records: Records,
+    identity: Identity,
+    written: Written,
+    outcome: Outcome,
+    exceptions: pa.Table,
+    counts: Mapping[str, int],
+    receipt: Receipt,
+) -> Confirmation:
+    """Say what the ledger shall remember of a package: new pairs of keys, exceptions, counts."""
+    status = np.asarray(outcome.status)
+    arrived = status <= Status.UPDATED
+    new = np.flatnonzero(arrived & np.asarray(pc.is_null(identity.known)))
+    pairs: tuple[Pairs, ...] = ()
+    if len(new):
+        systems = {route.flow.source: records.key.take(new), route.flow.target: written.key.take(new)}
+        systems.update({other: column.take(new) for other, column in records.known_as.items() if other not in systems})
+        pairs = (Pairs(route.object, identity.ids.take(new), systems),)
+    return Confirmation(
+        counts=counts,
+        pairs=pairs,
+        exceptions=exceptions,
+        resolved_keys=records.key.filter(pa.array(arrived)),
+        digest=receipt.digest,
+    )
+
+
+def digest(tables: tuple[TableRows, ...]) -> str:
+    """Return a checksum of everything a package would write."""
+    total = 0
+    for table in tables:
+        for column in table.rows.columns:
+            for buffer in column.buffers():
+                if buffer is not None:
+                    total = zlib.crc32(buffer, total)
+    return f"{total:08x}"
