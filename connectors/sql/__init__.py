@@ -1,0 +1,103 @@
+"""The sql connector: any database SQLAlchemy can speak to, with Arrow-native bulk paths on PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from connectors.sql import check, describe, journal, partition, read, statement
+from connectors.sql.client import PostgresClient, Settings
+from connectors.sql.write import Writer
+from isthmus.connector import (
+    Capabilities,
+    Change,
+    Check,
+    Connector,
+    KeyRange,
+    Outcome,
+    Query,
+    Receipt,
+    Table,
+    Where,
+)
+
+EVERYTHING = KeyRange()
+
+
+def SqlConnector(settings: Mapping[str, Any]) -> Connector:
+    """Build the connector for a database; see `Settings` for what it takes.  Raises ConfigError."""
+    parsed = Settings.parse(settings)
+    return PostgresConnector(parsed)
+
+
+class PostgresConnector:
+    """PostgreSQL: ADBC reads, binary COPY in, one set-based statement per table."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.client = PostgresClient(settings)
+        self.catalogue = describe.Catalogue(lambda table: describe.postgres_shape(self.client, table))
+        self._writer = Writer(self.client, self.catalogue)
+
+    def capabilities(self) -> Capabilities:
+        """Say what the database can do; whether it keeps a journal is looked up there."""
+        return Capabilities(
+            write=True,
+            keyset=True,
+            joins=True,
+            filters=True,
+            journal="schema" if self._journal() else "none",
+            atomic=True,
+            max_rows=self.settings.max_rows,
+        )
+
+    def check(self) -> list[Check]:
+        """Try resolve, connect, authenticate, read and write permission."""
+        return check.steps(self.settings, self.client, self.discover)
+
+    def discover(self) -> list[str]:
+        """List tables and views, by name."""
+        return describe.postgres_names(self.client)
+
+    def describe(self, table: str) -> Table:
+        """Describe a table; raises ConfigError with the nearest name when it is not there."""
+        return self.catalogue.shape(table).table
+
+    def partitions(self, query: Query, rows: int, within: KeyRange | None = None) -> list[KeyRange]:
+        """Cut the key range into ranges of `rows` root rows."""
+        return partition.postgres_partitions(self.client, self._resolved(query), rows, within or EVERYTHING)
+
+    def read(self, query: Query, where: Where) -> Iterator[pa.RecordBatch]:
+        """Yield the rows in blocks of about 4 MB, ordered by key; raises ConfigError for an unknown name."""
+        return read.read_postgres(self.client, self._resolved(query), where)
+
+    def write(self, change: Change) -> Outcome:
+        """Apply a change in one transaction with its receipt; raises ConflictError when fenced off."""
+        return self._writer.write(change, receipts=change.receipt is not None and self._journal())
+
+    def receipts(self, run: str) -> Mapping[str, Receipt]:
+        """Return the receipts of a run, by package."""
+        return journal.of_run(self.client, run) if self.settings.journal != "none" else {}
+
+    def install_journal(self) -> None:
+        """Make the tables of the journal, as `journal.sql` does; running it again changes nothing."""
+        journal.install(self.client)
+
+    def close(self) -> None:
+        """Close every session."""
+        self.client.close()
+
+    def _journal(self) -> bool:
+        if self.settings.journal == "none":
+            return False
+        with self.client.speaking() as session:
+            found = journal.installed(session)
+        if not found and self.settings.journal == "schema":
+            raise journal.missing(self.settings)
+        return found
+
+    def _resolved(self, query: Query) -> statement.Resolved:
+        shapes = {source.alias: self.catalogue.shape(source.table) for source in query.sources}
+        return statement.resolve(query, shapes, self.settings, statement.Postgres())

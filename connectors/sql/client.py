@@ -1,0 +1,258 @@
+"""Sessions with a database: settings, connections, and errors in words that hide every secret."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+from urllib.parse import unquote, urlsplit
+
+import pyarrow as pa
+
+from isthmus.errors import ConfigError, DataError, IsthmusError, SystemUnavailable, did_you_mean
+
+BLOCK_BYTES = 4 << 20
+AGAIN = ("08", "40001", "40P01", "53", "55P03", "57P")  # SQLSTATEs after which the same call may go through
+CONNECT_SECONDS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a connection is made of.
+
+    `client` is the SAP client every read is filtered by and every write is filled with; `client_columns` are
+    the names it goes by.  `journal` says where receipts live: `schema`, `none`, or None to look.
+    `zeros_blank` makes a text of zeros only count as blank.
+    """
+
+    url: str
+    client: str | None = None
+    client_columns: tuple[str, ...] = ("MANDT", "CLIENT")
+    schema: str | None = None
+    journal: Literal["schema", "none"] | None = None
+    zeros_blank: bool = True
+    max_rows: int = 50_000
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any]) -> Settings:
+        """Read settings as a file gives them (texts allowed); raises ConfigError for names or values unknown."""
+        known = [field.name for field in fields(cls)]
+        for name in values:
+            if name not in known:
+                raise ConfigError(
+                    f'The sql connector knows no setting "{name}".{did_you_mean(name, known)} '
+                    f"It knows: {', '.join(known)}."
+                )
+        url = str(values.get("url") or "")
+        if "://" not in url and not url.startswith("sqlite:"):
+            raise ConfigError(
+                'The sql connector needs "url", e.g. postgresql://user@host:5432/database or sqlite:///file.db.'
+            )
+        journal = values.get("journal")
+        if journal not in (None, "schema", "none"):
+            raise ConfigError(f'Setting "journal" is {journal!r}, expected "schema" or "none".')
+        columns = values.get("client_columns", cls.__dataclass_fields__["client_columns"].default)
+        names = columns.replace(",", " ").split() if isinstance(columns, str) else columns
+        return cls(
+            url=url,
+            client=None if values.get("client") in (None, "") else str(values["client"]),
+            client_columns=tuple(name.casefold() for name in names),
+            schema=values.get("schema") or None,
+            journal=journal,
+            zeros_blank=str(values.get("zeros_blank", True)).casefold() not in ("false", "no", "0"),
+            max_rows=int(values.get("max_rows", 50_000)),
+        )
+
+    @property
+    def postgres(self) -> bool:
+        """Return whether the bulk paths of PostgreSQL apply."""
+        return re.match(r"postgres(ql)?(\+\w+)?://", self.url) is not None
+
+    @property
+    def libpq(self) -> str:
+        """Return the URL as PostgreSQL's own library reads it, without SQLAlchemy's driver name."""
+        return re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql://", self.url)
+
+    @property
+    def place(self) -> str:
+        """Return the address in words that may be shown: no user, no password, no query string."""
+        parts = urlsplit(self.url)
+        try:
+            port = f":{parts.port}" if parts.port else ""
+        except ValueError:
+            port = ""
+        host = f" at {parts.hostname}{port}" if parts.hostname else ""
+        return f'database "{parts.path.lstrip("/")}"{host}'
+
+    def masked(self, text: str) -> str:
+        """Return the text with the password (as written and decoded) replaced."""
+        parts = urlsplit(self.url)
+        secrets = {parts.password or "", unquote(parts.password or ""), parts.query}
+        secrets |= set(re.findall(r"password=([^&\s]+)", self.url))
+        for secret in sorted(filter(None, secrets), key=len, reverse=True):
+            text = text.replace(secret, "***")
+        return text
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error; the lines after it may quote rows."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def explain(settings: Settings, error: Exception, *, connecting: bool = False) -> IsthmusError:
+    """Turn a driver's error into one of ours, without secrets and without the row it quotes."""
+    state = str(getattr(error, "sqlstate", None) or "")
+    text = settings.masked(first_line(error))
+    if state.startswith("28") or re.search(r"authentication failed|Access denied|no password supplied", str(error)):
+        return ConfigError(f"Logging on to {settings.place} was refused: {text}. Check user and password.")
+    if state == "3D000" or (connecting and "does not exist" in str(error)):
+        return ConfigError(f"There is no such {settings.place}: {text}. Check the URL.")
+    if connecting or state.startswith(AGAIN) or (not state and _lost(error)):
+        return SystemUnavailable(f"The {settings.place} did not answer: {text}. The same call may go through later.")
+    if state == "42501":
+        return ConfigError(f"The user of {settings.place} lacks a permission: {text}. Ask the DBA to grant it.")
+    # The message of a data error may quote a value; its class and SQLSTATE say enough.
+    said = text if state.startswith(("42", "0A", "3F")) or not state else type(error).__name__
+    return DataError(f"The {settings.place} refused a statement: {said} (SQLSTATE {state or 'unknown'}).")
+
+
+def _lost(error: Exception) -> bool:
+    words = r"connection|server closed|lost|terminat|could not receive|SSL SYSCALL|database is locked|gone away"
+    return type(error).__name__ in ("OperationalError", "InterfaceError") and bool(re.search(words, str(error), re.I))
+
+
+class PostgresClient:
+    """Sessions with one PostgreSQL: ADBC for reading Arrow, psycopg for everything that writes."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._writer: Any = None
+        self._idle: list[Any] = []
+
+    def session(self) -> Any:
+        """Return the writing session (psycopg, autocommit), opened on first use; raises SystemUnavailable."""
+        import psycopg
+
+        if self._writer is None or self._writer.closed:
+            try:
+                self._writer = psycopg.connect(
+                    self.settings.libpq, autocommit=True, connect_timeout=CONNECT_SECONDS, prepare_threshold=None
+                )
+                # Packages are joined by key with much larger tables; parallel or compiled plans only cost here.
+                self._writer.execute("SET standard_conforming_strings = on")
+                self._writer.execute("SET jit = off")
+                self._writer.execute("SET client_min_messages = warning")
+            except psycopg.Error as error:
+                raise explain(self.settings, error, connecting=True) from None
+        return self._writer
+
+    @contextlib.contextmanager
+    def speaking(self) -> Iterator[Any]:
+        """Give the writing session and translate what the driver raises; a broken session is dropped."""
+        import psycopg
+
+        session = self.session()
+        try:
+            yield session
+        except psycopg.Error as error:
+            if session.closed or session.broken:
+                self._writer = None
+                raise explain(self.settings, error, connecting=True) from None
+            raise explain(self.settings, error) from None
+
+    def stream(self, statement: str) -> Iterator[pa.RecordBatch]:
+        """Yield the result of a statement as Arrow blocks of about 4 MB; the session is given back at the end."""
+        import adbc_driver_manager
+
+        session = self._reader()
+        healthy = False
+        try:
+            # A statement must be closed before its connection.
+            with session.cursor() as cursor:
+                cursor.adbc_statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(BLOCK_BYTES)})
+                cursor.execute(statement)
+                with cursor.fetch_record_batch() as reader:
+                    yield from reader
+                healthy = True
+        except (adbc_driver_manager.Error, pa.ArrowException, OSError) as error:
+            raise explain(self.settings, error) from None
+        finally:
+            if healthy:
+                self._idle.append(session)
+            else:
+                with contextlib.suppress(Exception):
+                    session.close()
+
+    def _reader(self) -> Any:
+        import adbc_driver_manager
+        import adbc_driver_postgresql.dbapi as adbc
+
+        if self._idle:
+            return self._idle.pop()
+        joint = "&" if "?" in self.settings.libpq else "?"
+        try:
+            session = adbc.connect(f"{self.settings.libpq}{joint}connect_timeout={CONNECT_SECONDS}", autocommit=True)
+            with session.cursor() as cursor:
+                for setting in ("standard_conforming_strings = on", "jit = off", "default_transaction_read_only = on"):
+                    cursor.execute(f"SET {setting}")
+            return session
+        except adbc_driver_manager.Error as error:
+            raise explain(self.settings, error, connecting=True) from None
+
+    def close(self) -> None:
+        """Close every session; safe to call twice."""
+        sessions = [*self._idle, *([self._writer] if self._writer is not None else [])]
+        self._idle, self._writer = [], None
+        for session in sessions:
+            with contextlib.suppress(Exception):
+                session.close()
+
+
+class PortableClient:
+    """One session with any database SQLAlchemy can speak to."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._engine: Any = None
+
+    def engine(self) -> Any:
+        """Return the SQLAlchemy engine; raises ConfigError when the URL or its driver is unknown."""
+        import sqlalchemy as sa
+
+        if self._engine is None:
+            try:
+                self._engine = sa.create_engine(self.settings.url)
+            except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError, ImportError) as error:
+                said = self.settings.masked(first_line(error))
+                raise ConfigError(
+                    f"The URL of {self.settings.place} cannot be used: {said}. Is its driver installed?"
+                ) from None
+        return self._engine
+
+    @contextlib.contextmanager
+    def speaking(self) -> Iterator[Any]:
+        """Give a SQLAlchemy connection of its own and translate what the driver raises."""
+        import sqlalchemy as sa
+
+        try:
+            connection = self.engine().connect()
+        except sa.exc.SQLAlchemyError as error:
+            raise explain(self.settings, _cause(error), connecting=True) from None
+        with connection:
+            try:
+                yield connection
+            except sa.exc.DBAPIError as error:
+                raise explain(self.settings, _cause(error), connecting=error.connection_invalidated) from None
+
+    def close(self) -> None:
+        """Close the pool; safe to call twice."""
+        if self._engine is not None:
+            self._engine.dispose()
+            self._engine = None
+
+
+def _cause(error: Exception) -> Exception:
+    cause = getattr(error, "orig", None)
+    return cause if isinstance(cause, Exception) else error

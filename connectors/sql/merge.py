@@ -1,0 +1,223 @@
+"""Compare staged rows with what stands in the table, and write only what differs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from connectors.sql.client import Settings
+from connectors.sql.stage import KEEP_BITS, Stage, copy_in, fetch, quoted, target
+from connectors.sql.statement import client_of, literal
+from connectors.sql.wanted import Mask, Positions, as_mask, problem_rows
+
+Words = list[np.ndarray[Any, np.dtype[np.int64]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be done with one table: rows by number, which of them are new, and the columns kept in each.
+
+    A bit of `keep` stands for a column with a `canonical` kernel whose content is equal after it.
+    `owners` are the positions that lose rows of their scope, `doomed` how many each.
+    """
+
+    stage: Stage
+    numbers: Positions
+    positions: Positions
+    fresh: Mask
+    keep: Words
+    owners: Positions
+    doomed: Positions
+
+    def without(self, rejected: Mask) -> Plan:
+        """Return the plan for the positions that are not rejected."""
+        rows, owners = ~rejected[self.positions], ~rejected[self.owners]
+        return replace(
+            self,
+            numbers=self.numbers[rows],
+            positions=self.positions[rows],
+            fresh=self.fresh[rows],
+            keep=[word[rows] for word in self.keep],
+            owners=self.owners[owners],
+            doomed=self.doomed[owners],
+        )
+
+    @property
+    def touched(self) -> Positions:
+        """Return the positions that change something, each once."""
+        return np.unique(np.concatenate([self.positions, self.owners]))
+
+    def counts(self) -> dict[str, int]:
+        """Return how many rows are inserted, updated and deleted; what is zero is left out."""
+        fresh, name = int(self.fresh.sum()), self.stage.wanted.shape.table.name
+        numbers = {"inserted": fresh, "updated": len(self.fresh) - fresh, "deleted": int(self.doomed.sum())}
+        return {f"{name}.{verb}": number for verb, number in numbers.items() if number}
+
+
+def of_client(stage: Stage, settings: Settings, alias: str = "t") -> list[str]:
+    """Return the condition that the table's row is of our client, if it has one."""
+    shape = stage.wanted.shape
+    return [f"{alias}.{quoted(shape.client)} = {literal(client_of(settings, shape))}"] if shape.client else []
+
+
+def matched(stage: Stage, settings: Settings, names: Sequence[str], source: str = "s") -> str:
+    """Return the condition that ties the table's row to the staged one by these columns."""
+    return " AND ".join(
+        [*of_client(stage, settings), *(f"t.{quoted(name)} = {stage.at(name, source)}" for name in names)]
+    )
+
+
+def refused_by_rules(session: Any, stage: Stage) -> list[pa.Table]:
+    """Evaluate the CHECK rules of the table on its stage; return `PROBLEMS` rows naming the rule."""
+    wanted = stage.wanted
+    rules = [rule for rule in wanted.shape.rules if set(rule.columns) <= set(wanted.columns)]
+    if not rules:
+        return []
+    broken = [f"NOT ({rule.expression})" for rule in rules]
+    which = " ".join(f"WHEN {text} THEN {i}" for i, text in enumerate(broken))
+    alive = f"{quoted(wanted.key[-1])} IS NOT NULL"
+    query = f"SELECT position, CASE {which} END FROM {stage.rows} WHERE {alive} AND ({' OR '.join(broken)})"
+    found = fetch(session, query, {"position": pa.int32(), "rule": pa.int32()})
+    problems = []
+    for i, rule in enumerate(rules):
+        positions = found.filter(pc.equal(found["rule"], i))["position"].to_numpy()
+        if len(positions):
+            said = f"the rule {rule.name} of the table refuses the row"
+            problems.append(problem_rows(positions, wanted.shape.table.name, ", ".join(rule.columns), "check", said))
+    return problems
+
+
+def compare(session: Any, stage: Stage, settings: Settings) -> Plan:
+    """Find which staged rows are missing or differ, in one plain SELECT: equal rows cost no lock and no WAL.
+
+    Columns with a `canonical` kernel that differ as they are come back, to be compared after it.
+    """
+    wanted = stage.wanted
+    kernels = [name for name in wanted.compared if name in wanted.canonical]
+    plain = [name for name in wanted.compared if name not in wanted.canonical]
+    differs = {name: f"t.{quoted(name)} IS DISTINCT FROM {stage.at(name)}" for name in wanted.compared}
+    missing = f"t.{quoted(wanted.key[0])} IS NULL"
+    types: dict[str, pa.DataType] = {"n": pa.int32(), "position": pa.int32(), "fresh": pa.bool_(), "other": pa.bool_()}
+    other = " OR ".join(differs[name] for name in plain) or "false"
+    listed = ["s.n", "s.position", missing, f"({other})"]
+    for i, name in enumerate(kernels):
+        column, current = wanted.shape.column(name), f"t.{quoted(name)}"
+        current = f"encode({current}, 'hex')" if pa.types.is_binary(column.type) else current
+        listed += [f"({differs[name]})", f"CASE WHEN {differs[name]} THEN {current} END"]
+        types |= {f"d{i}": pa.bool_(), f"c{i}": column.type}
+    alive = " AND ".join(f"s.{quoted(name)} IS NOT NULL" for name in wanted.key)
+    found = fetch(
+        session,
+        f"SELECT {', '.join(listed)} FROM {stage.rows} s LEFT JOIN {target(wanted.shape)} t "
+        f"ON {matched(stage, settings, wanted.key)} "
+        f"WHERE {alive} AND ({' OR '.join([missing, *differs.values()])})",
+        types,
+    )
+    owners, doomed = unwanted(session, stage, settings)
+    return _decided(stage, found, kernels, owners, doomed)
+
+
+def _decided(stage: Stage, found: pa.Table, kernels: list[str], owners: Positions, doomed: Positions) -> Plan:
+    """Apply the canonical kernels to what differs as it is; rows that are equal after them fall out."""
+    numbers, fresh = found["n"].to_numpy(), as_mask(found["fresh"])
+    changed = fresh | as_mask(found["other"])
+    keep = [np.zeros(len(numbers), np.int64) for _ in range(-(-len(stage.wanted.canonical) // KEEP_BITS))]
+    for i, name in enumerate(kernels):
+        rows = np.flatnonzero(as_mask(found[f"d{i}"]) & ~fresh)
+        if not len(rows):
+            continue
+        kernel = stage.wanted.canonical[name]
+        at = _places(stage, numbers[rows])
+        same = equal_after(kernel, found[f"c{i}"].take(pa.array(rows)), stage.wanted.data[name].take(pa.array(at)))
+        keep[i // KEEP_BITS][rows[same]] |= np.int64(1) << np.int64(i % KEEP_BITS)
+        changed[rows[~same]] = True
+    # A key that is not unique in the table matches several rows: the row number counts once.
+    numbers, first = np.unique(numbers[changed], return_index=True)
+    positions = found["position"].to_numpy()[changed][first]
+    return Plan(stage, numbers, positions, fresh[changed][first], [w[changed][first] for w in keep], owners, doomed)
+
+
+def _places(stage: Stage, numbers: Positions) -> Positions:
+    """Return where rows stand in the stage's Arrow data, given their numbers (ascending there)."""
+    known = stage.wanted.data.column(0).to_numpy()
+    return np.searchsorted(known, numbers).astype(np.int32)
+
+
+def equal_after(kernel: Any, current: pa.ChunkedArray, wanted: pa.ChunkedArray) -> Mask:
+    """Return which pairs are equal after the kernel; two values it both makes null are equal."""
+    left, right = kernel(current.combine_chunks()), kernel(wanted.combine_chunks())
+    both = pc.and_(pc.is_null(left), pc.is_null(right))
+    return as_mask(pc.or_(pc.fill_null(pc.equal(left, right), False), both))
+
+
+def unwanted(session: Any, stage: Stage, settings: Settings) -> tuple[Positions, Positions]:
+    """Return the positions whose scope holds rows that are not wanted any more, and how many each."""
+    none = np.zeros(0, np.int32)
+    if not stage.wanted.scope:
+        return none, none
+    query = f"SELECT o.position, count(*) {_doomed(stage, settings)} GROUP BY o.position ORDER BY o.position"
+    found = fetch(session, query, {"position": pa.int32(), "rows": pa.int32()})
+    return found["position"].to_numpy(), found["rows"].to_numpy()
+
+
+def _doomed(stage: Stage, settings: Settings, using: str = "FROM", within: str = "true") -> str:
+    wanted = stage.wanted
+    scope = ", ".join(quoted(name) for name in wanted.scope)
+    owners = f"(SELECT DISTINCT ON ({scope}) * FROM {stage.rows} s ORDER BY {scope}, s.position) o"
+    source = f"{owners} JOIN {target(wanted.shape)} t ON true" if using == "FROM" else owners
+    return (
+        f"{using} {source} WHERE {matched(stage, settings, wanted.scope, 'o')} AND {within} AND NOT EXISTS "
+        f"(SELECT 1 FROM {stage.rows} w WHERE {matched(stage, settings, wanted.key, 'w')})"
+    )
+
+
+def load_todo(session: Any, plan: Plan) -> None:
+    """Bring the decisions to the server, once per package."""
+    words = {f"keep{i}": pa.array(word) for i, word in enumerate(plan.keep)}
+    rows = pa.table({"n": pa.array(plan.numbers, pa.int32()), "fresh": pa.array(plan.fresh), **words})
+    copy_in(session, plan.stage.todo, rows.column_names, rows)
+
+
+def delete_rows(session: Any, plan: Plan, settings: Settings, within: str) -> None:
+    """Delete the rows of a scope that are not wanted any more."""
+    if len(plan.owners):
+        stage = plan.stage
+        place = within.replace("s.position", "o.position")
+        session.execute(f"DELETE FROM {target(stage.wanted.shape)} t {_doomed(stage, settings, 'USING', place)}")
+
+
+def write_rows(session: Any, plan: Plan, settings: Settings, within: str) -> None:
+    """Insert the missing rows in key order and update those that differ."""
+    stage, wanted = plan.stage, plan.stage.wanted
+    source = f"FROM {stage.rows} s JOIN {stage.todo} d ON d.n = s.n"
+    if plan.fresh.any():
+        names, values = [*wanted.columns], [stage.at(name) for name in wanted.columns]
+        if wanted.shape.client:
+            names.insert(0, wanted.shape.client)
+            values.insert(0, literal(client_of(settings, wanted.shape)))
+        session.execute(
+            f"INSERT INTO {target(wanted.shape)} ({', '.join(map(quoted, names))}) "
+            f"SELECT {', '.join(values)} {source} WHERE d.fresh AND {within} ORDER BY s.n"
+        )
+    if not plan.fresh.all():
+        session.execute(
+            f"UPDATE {target(wanted.shape)} t SET {', '.join(_assignments(stage))} {source} "
+            f"WHERE NOT d.fresh AND {within} AND {matched(stage, settings, wanted.key)}"
+        )
+
+
+def _assignments(stage: Stage) -> list[str]:
+    kernels = [name for name in stage.wanted.compared if name in stage.wanted.canonical]
+    assigned = []
+    for name in stage.wanted.compared:
+        value = stage.at(name)
+        if name in kernels:
+            word, bit = divmod(kernels.index(name), KEEP_BITS)
+            value = f"CASE WHEN d.keep{word} & {1 << bit} <> 0 THEN t.{quoted(name)} ELSE {value} END"
+        assigned.append(f"{quoted(name)} = {value}")
+    return assigned
