@@ -22,6 +22,7 @@ from isthmus.mapping.plan import ReadPlan, Records
 from isthmus.mapping.reading import select
 from isthmus.mapping.writing import Identity, Written, spell
 
+PASSED = Verdict()
 EXCEPTIONS = pa.schema(
     [(name, pa.string()) for name in ("key", "state", "field", "code", "message", "value", "waits_object", "waits_key")]
 )
@@ -50,8 +51,8 @@ class Carried:
 
     counts: Mapping[str, int]
     outcome: Outcome | None = None
-    verdict: Verdict = Verdict()
-    keys: pa.Array | None = None
+    verdict: Verdict = PASSED
+    warnings: pa.Table | None = None
 
 
 # --- read and map -------------------------------------------------------------------------------------------------
@@ -228,11 +229,19 @@ def standing(route: Route, keys: pa.Array, columns: tuple[str, ...]) -> pa.Recor
 
 
 def raw_key(plan: ReadPlan, keys: pa.Array) -> tuple[pa.Array, ...]:
-    """Spell canonical keys as a system's key columns."""
+    """Spell canonical keys as a system's key columns.
+
+    A source may hold a key in an odd spelling (unpadded): where the key is one text column, the canonical text
+    itself is asked for too.
+    """
+    if any(step.write is None for step in plan.key.steps):
+        return (keys,)
     arrays: tuple[pa.Array, ...] = (keys,)
     for step in reversed(plan.key.steps):
         assert step.write is not None
         arrays = step.write(arrays).arrays
+    if len(arrays) == 1 and pa.types.is_string(arrays[0].type):
+        arrays = (pc.unique(pa.concat_arrays([arrays[0], keys])),)
     return arrays
 
 
