@@ -23,7 +23,7 @@ def differences(session: Any, plans: Sequence[Plan], settings: Settings) -> pa.T
     """Return `DIFFERENCES` rows for at most 1,000 rows per table; a whole row is shown as `*`."""
     parts = []
     for plan in plans:
-        name = plan.stage.wanted.shape.table.name
+        name = plan.stage.wanted.name
         parts.append(whole_rows(np.unique(plan.positions[plan.fresh])[:SHOWN], name, None, ROW))
         parts.append(whole_rows(plan.owners[:SHOWN], name, ROW, None))
         if not plan.fresh.all():
@@ -57,13 +57,14 @@ def _fields(session: Any, plan: Plan, settings: Settings) -> pa.Table:
     rows = fetch(
         session,
         f"SELECT {', '.join(listed)} FROM {stage.rows} s JOIN {stage.todo} d ON d.n = s.n "
-        f"JOIN {target(wanted.shape)} t ON {matched(stage, settings, wanted.key)} WHERE NOT d.fresh ORDER BY s.position LIMIT {SHOWN}",
+        f"JOIN {target(wanted.shape)} t ON {matched(stage, settings, wanted.key)} "
+        f"WHERE NOT d.fresh ORDER BY s.position LIMIT {SHOWN}",
         types,
     )
     parts = [DIFFERENCES.empty_table()]
     for i, name in enumerate(wanted.compared):
         found = rows.filter(pc.fill_null(rows[f"differs{i}"], False))
-        said = [pa.repeat(pa.scalar(text, pa.string()), found.num_rows) for text in (wanted.shape.table.name, name)]
+        said = [pa.repeat(pa.scalar(text, pa.string()), found.num_rows) for text in (wanted.name, wanted.asked[name])]
         columns = [found["position"], *said, found[f"current{i}"], found[f"wanted{i}"]]
         parts.append(pa.Table.from_arrays(columns, schema=DIFFERENCES))
     return pa.concat_tables(parts)

@@ -54,7 +54,7 @@ class Plan:
 
     def counts(self) -> dict[str, int]:
         """Return how many rows are inserted, updated and deleted; what is zero is left out."""
-        fresh, name = int(self.fresh.sum()), self.stage.wanted.shape.table.name
+        fresh, name = int(self.fresh.sum()), self.stage.wanted.name
         numbers = {"inserted": fresh, "updated": len(self.fresh) - fresh, "deleted": int(self.doomed.sum())}
         return {f"{name}.{verb}": number for verb, number in numbers.items() if number}
 
@@ -88,7 +88,9 @@ def refused_by_rules(session: Any, stage: Stage) -> list[pa.Table]:
         positions = found.filter(pc.equal(found["rule"], i))["position"].to_numpy()
         if len(positions):
             said = f"the rule {rule.name} of the table refuses the row"
-            problems.append(problem_rows(positions, wanted.shape.table.name, ", ".join(rule.columns), "check", said))
+            problems.append(
+                problem_rows(positions, wanted.name, ", ".join(wanted.asked[c] for c in rule.columns), "check", said)
+            )
     return problems
 
 

@@ -26,7 +26,7 @@ def check_rows(wanted: Wanted) -> tuple[Wanted, list[pa.Table]]:
         for mask, code, message in faults:
             if (mask & ~ghosts).any():
                 found = positions[mask & ~ghosts]
-                problems.append(problem_rows(found, wanted.shape.table.name, name, code, message))
+                problems.append(problem_rows(found, wanted.name, wanted.asked[name], code, message))
     return replace(wanted, data=pa.table(columns, names=[POSITION, *wanted.columns])), problems
 
 

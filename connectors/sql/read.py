@@ -110,10 +110,8 @@ def tuples(dialect: Dialect, names: Sequence[str], columns: Sequence[Column], ke
 def portable_block(rows: Sequence[Sequence[object]], query: Resolved) -> pa.RecordBatch:
     """Make a block of a driver's rows (a plain DBAPI hands out nothing else)."""
     wanted = query.query.columns
-    columns = [
-        column_of(values, query.column(ref), str(ref))
-        for ref, values in zip(wanted, zip(*rows, strict=True), strict=False)
-    ]
+    given = zip(wanted, zip(*rows, strict=True), strict=False)
+    columns = [column_of(values, query.column(ref), str(ref)) for ref, values in given]
     return pa.RecordBatch.from_arrays(columns, names=[str(ref) for ref in wanted])
 
 

@@ -37,6 +37,12 @@ class Wanted:
     written: tuple[str, ...]
     scope: tuple[str, ...]
     canonical: Mapping[str, Canonical]
+    asked: Mapping[str, str]  # physical names to those the change uses
+
+    @property
+    def name(self) -> str:
+        """Return the table's name as the change calls it."""
+        return self.spec.table
 
     @property
     def positions(self) -> Positions:
@@ -64,8 +70,7 @@ class Wanted:
     @property
     def repeated(self) -> Mask:
         """Return which rows bring a key that a row before them brings."""
-        again: Mask = repeats(self.data, self.key) & ~self.empty
-        return again
+        return np.asarray(repeats(self.data, self.key) & ~self.empty, np.bool_)
 
 
 def owners_only(data: pa.Table, key: Iterable[str], scope: Iterable[str]) -> Mask:
@@ -123,6 +128,7 @@ def resolve_rows(spec: TableRows, shape: Shape) -> Wanted:
         written=tuple(n for n in named(spec.written) if n in rows.column_names),
         scope=named(spec.scope) if spec.missing == "delete" else (),
         canonical={shape.column(name).name: kernel for name, kernel in spec.canonical.items()},
+        asked={physical[name]: name for name in kept},
     )
 
 

@@ -69,7 +69,7 @@ def prepared(change: Change, catalogue: Catalogue, refusals: Refusals) -> list[W
     for wanted in tables:
         if not wanted.spec.shared and wanted.repeated.any():
             found = np.unique(wanted.positions[wanted.repeated])
-            name, key = wanted.shape.table.name, ", ".join(wanted.key)
+            name, key = wanted.name, ", ".join(wanted.asked[column] for column in wanted.key)
             refusals.add([problem_rows(found, name, key, "duplicate key in the package", REPEATED)])
     return [wanted.without(refusals.mask) for wanted in tables]
 
@@ -150,7 +150,7 @@ class Writer:
             touched = wanted.positions
             status[touched] = Status.INSERTED if place == 0 else np.maximum(status[touched], Status.INSERTED)
         status[refusals.mask] = Status.REJECTED
-        counts = {f"{w.shape.table.name}.inserted": w.data.num_rows for w in alive if w.data.num_rows}
+        counts = {f"{w.name}.inserted": w.data.num_rows for w in alive if w.data.num_rows}
         return Outcome(pa.array(status), refusals.table, counts=counts)
 
     def _copy(self, session: Any, wanted: Wanted) -> None:
@@ -194,7 +194,8 @@ class Writer:
             if len(plan.numbers):
                 load_todo(session, plan)
         before = int(refusals.mask.sum())
-        by_halves(session, touched, lambda within: self._statements(session, plans, within), refusals)
+        names = {plan.stage.wanted.shape.table.name: plan.stage.wanted.name for plan in plans}
+        by_halves(session, touched, lambda within: self._statements(session, plans, within), refusals, names)
         if int(refusals.mask.sum()) == before:
             return plans
         if any(plan.stage.wanted.spec.shared for plan in plans):
@@ -219,7 +220,9 @@ def fillable(wanted: Wanted) -> bool:
     return enforced and all(encodable(wanted.shape, name) for name in wanted.columns)
 
 
-def by_halves(session: Any, positions: Positions, apply: Callable[[str], None], refusals: Refusals) -> None:
+def by_halves(
+    session: Any, positions: Positions, apply: Callable[[str], None], refusals: Refusals, names: Mapping[str, str]
+) -> None:
     """Apply to all positions, or to halves of them down to the single bad one; raises DataError over budget."""
     import psycopg
 
@@ -236,7 +239,7 @@ def by_halves(session: Any, positions: Positions, apply: Callable[[str], None], 
                 todo += [(middle, high), (low, middle)]
                 continue
             bad += 1
-            refusals.add([refusal(first, error)])
+            refusals.add([refusal(first, error, names)])
             if bad > refusals.budget:
                 raise DataError(
                     f"The target refused more than {refusals.budget} of {refusals.size} rows one by one, the last for: "
@@ -245,7 +248,7 @@ def by_halves(session: Any, positions: Positions, apply: Callable[[str], None], 
                 ) from None
 
 
-def refusal(position: int, error: Any) -> pa.Table:
+def refusal(position: int, error: Any, names: Mapping[str, str]) -> pa.Table:
     """Say why the target refused one position: rule and SQLSTATE, never the values."""
     said = error.diag
     rule = f"the rule {said.constraint_name}" if said.constraint_name else "a rule or trigger"
@@ -255,7 +258,13 @@ def refusal(position: int, error: Any) -> pa.Table:
         message += f", in {where[0]}"
     codes = {"23505": "unique", "23503": "foreign key", "23502": "null", "23514": "check"}
     code = codes.get(error.sqlstate, "refused")
-    return problem_rows(np.array([position], np.int32), said.table_name or "", said.column_name or "", code, message)
+    return problem_rows(
+        np.array([position], np.int32),
+        names.get(said.table_name, said.table_name or ""),
+        said.column_name or "",
+        code,
+        message,
+    )
 
 
 def status_of(size: int, plans: Sequence[Plan], rejected: Mask) -> pa.Array:
