@@ -38,11 +38,17 @@ Kernel = Callable[[Arrays], Converted]
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What functions may depend on besides their arguments: the system, code tables, settings, the day."""
+    """What functions may depend on besides their arguments: the system, code tables, settings, what enters.
+
+    `columns` is the number of arrays that enter (0: as many as the function takes by itself), `entering` their
+    type; a pipe is bound left to right, so the second function is told what the first gives.
+    """
 
     system: str
     codes: Mapping[str, CodeTable] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
+    columns: int = 0
+    entering: pa.DataType = field(default_factory=pa.string)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +59,11 @@ class Step:
     inverse.  `expects` completes "expected …" in a rejection.  `exact` says that two raw spellings are equal
     only if they are identical, so no canonical comparison is needed.
     `ref` names the object a foreign key points to; its kernels are the identity on canonical key text.
+
+    Rows that fail are null on the model side and hold the initial value on the raw side, so no later step of the
+    pipe reports them again.  `raw` are the types of the arrays `write` gives (empty: text).  `type` is a struct of
+    the named outputs where there are several: `days` and `moments` give `from` and `until`, as two arrays.
+    `expects_model` completes "expected …" for a value that cannot be written, where `expects` does not fit.
     """
 
     name: str
@@ -63,11 +74,17 @@ class Step:
     inputs: int = 1
     exact: bool = False
     ref: str = ""
+    outputs: int = 1
+    raw: tuple[pa.DataType, ...] = ()
+    expects_model: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """One entry of the registry: what it is for, how it is bound, one example that is its doc and its test."""
+    """One entry of the registry: what it is for, how it is bound, one example that is its doc and its test.
+
+    An example's raw bytes are given as hexadecimal digits; two outputs are joined by a slash, nothing is `..`.
+    """
 
     name: str
     about: str
