@@ -1,0 +1,227 @@
+"""The initial download as its callers see it: begin a run, plan a flow, load a set, finish, reconcile, sum up.
+
+The CLI, the DAG and the tests call these functions and nothing deeper.  Between calls only references travel.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from isthmus.connector import KeyRange
+from isthmus.errors import SpecError
+from isthmus.gate import OpenGate, open_gate
+from isthmus.ledger import Ledger
+from isthmus.levels.package import Carried, raw_key
+from isthmus.levels.reconcile import Reconciliation, reconcile
+from isthmus.levels.replicate import (
+    Tally,
+    Worker,
+    carry_keys,
+    finish_load,
+    load,
+    plan_load,
+    release_parked,
+)
+from isthmus.levels.route import Route, compile_route, flow_name, flows_in_order, opened
+from isthmus.mapping.spec import Flow, Scenario
+from isthmus.project import Project
+
+Mode = Literal["full", "request", "repair"]
+
+
+def now() -> datetime:
+    """Return the time; the only place of the levels that asks the machine for it."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Where one caller works from: the project, its ledger, the scenario, who works, what is reported."""
+
+    project: Project
+    ledger: Ledger
+    scenario: Scenario
+    name: str
+    clock: Callable[[], datetime] = now
+    report: Callable[[Route, Carried], None] = lambda route, carried: None
+    sleep: Callable[[float], None] = time.sleep
+    gate: str = ""
+
+    @property
+    def today(self) -> date:
+        """Return the day that `at: today` means."""
+        return self.clock().date()
+
+    def worker(self, flow: Flow) -> Worker:
+        """Make the worker of a flow; the gate is opened only where the flow wants one."""
+        kind = self.gate or self.project.gate
+        gate = OpenGate() if flow.gate == "off" else open_gate(self.project.folder, kind)
+        return Worker(self.name, self.ledger, gate, self.clock, self.sleep, self.report)
+
+    def flows(self, objects: Sequence[str] = ()) -> list[Flow]:
+        """Return the flows in load order."""
+        return flows_in_order(self.project, self.scenario, tuple(objects))
+
+    def flow(self, object_or_name: str) -> Flow:
+        """Find a flow by object or full name; raises SpecError with the nearest one."""
+        for flow in self.flows():
+            if flow_name(flow) == object_or_name:
+                return flow
+        return self.flows((object_or_name.partition(".")[0],))[0]
+
+    @contextmanager
+    def route(self, flow: Flow) -> Iterator[Route]:
+        """Open a flow's systems and compile it."""
+        with opened(self.project, self.scenario, flow, self.today) as route:
+            yield route
+
+
+@contextmanager
+def open_desk(
+    project: Project | None = None,
+    scenario: str = "",
+    *,
+    name: str = "",
+    gate: str = "",
+    clock: Callable[[], datetime] = now,
+    report: Callable[[Route, Carried], None] = lambda route, carried: None,
+) -> Iterator[Desk]:
+    """Open the project, its ledger and a scenario."""
+    from isthmus.store import store_url
+
+    project = project or Project.load()
+    ledger = Ledger.open(store_url(), clock=clock)
+    try:
+        who = name or f"{socket.gethostname()}:{os.getpid()}"
+        yield Desk(project, ledger, project.scenario(scenario), who, clock, report, gate=gate)
+    finally:
+        ledger.close()
+
+
+def begin(desk: Desk, mode: Mode = "full", parameters: Mapping[str, Any] | None = None, run: str = "") -> str:
+    """Begin a run (or find the one of that id again) and return its id.
+
+    Every mapping is compiled against the live systems first, so that a wrong file stops the run before it reads
+    a row; raises SpecError with all findings of all flows.
+    """
+    said = dict(parameters or {})
+    findings, hashes = [], []
+    for flow in desk.flows(said.get("objects") or ()):
+        try:
+            with desk.route(flow) as route:
+                hashes.append(route.mapping_hash)
+                _identify(desk, flow)
+        except SpecError as wrong:
+            findings += wrong.findings
+    if findings:
+        raise SpecError(sorted(set(findings)))
+    started = desk.ledger.runs.start(
+        desk.scenario.name, "initial_download", mode, said, "".join(hashes)[:64], id=run or None
+    )
+    return started.id
+
+
+def _identify(desk: Desk, flow: Flow) -> None:
+    """Write down which systems this ledger serves: a test CRM is never fed from production's ledger."""
+    for name in (flow.source, flow.target):
+        system = desk.project.system(name)
+        desk.ledger.systems.identify(name, f"{system.connector}:{system.speaks}:{system.client}")
+
+
+def plan_flow(desk: Desk, flow: Flow, run: str, keys: Sequence[str] = ()) -> list[str]:
+    """Cut a flow into packages; `keys` = (first, last) narrows it to a range of the object's keys."""
+    with desk.route(flow) as route:
+        return plan_load(route, run, desk.worker(flow), key_range(route, keys) if keys else None)
+
+
+def key_range(route: Route, keys: Sequence[str]) -> KeyRange:
+    """Turn first and last key as people write them into a range of raw keys; leading zeros need not be typed."""
+    low, high = (raw_key(route.reads[0], pa.array([key], pa.string())) if key else None for key in keys)
+    first = tuple(str(array[0].as_py()) for array in low) if low else None
+    last = tuple(f"{array[0].as_py()}\x00" for array in high) if high else None
+    return KeyRange(first, last)
+
+
+def load_flow(desk: Desk, flow: Flow, run: str, only: Sequence[str] | None = None) -> Tally:
+    """Carry a flow's open packages."""
+    with desk.route(flow) as route:
+        return load(route, run, desk.worker(flow), only)
+
+
+def finish_flow(desk: Desk, flow: Flow, run: str) -> Tally:
+    """Declare a flow loaded and let go what waited for it."""
+    with desk.route(flow) as route:
+        return finish_load(route, run, desk.worker(flow))
+
+
+def release_flow(desk: Desk, flow: Flow, run: str) -> Tally:
+    """Let parked rows go whose parents have come meanwhile."""
+    with desk.route(flow) as route:
+        return release_parked(route, run, desk.worker(flow))
+
+
+def carry_flow(desk: Desk, flow: Flow, run: str, keys: pa.Array, label: str) -> Tally:
+    """Carry an explicit set of keys of a flow."""
+    with desk.route(flow) as route:
+        return carry_keys(route, run, desk.worker(flow), keys, label)
+
+
+def reconcile_flow(desk: Desk, flow: Flow, run: str = "") -> Reconciliation:
+    """Compare both sides of a flow and keep the verdict."""
+    with desk.route(flow) as route:
+        found = reconcile(route, desk.ledger)
+    desk.ledger.reconciliations.put(
+        run,
+        found.flow,
+        {
+            "agrees": found.agrees,
+            "source_rows": found.source_rows,
+            "target_rows": found.target_rows,
+            "held": found.held,
+            "differences": len(found.differences),
+        },
+    )
+    return found
+
+
+def download(
+    desk: Desk, objects: Sequence[str] = (), mode: Mode = "full", keys: Sequence[str] = (), run: str = ""
+) -> str:
+    """Run the whole initial download in this process and return the run's id."""
+    parameters = {"objects": list(objects), "keys": list(keys)}
+    run = begin(desk, mode, parameters, run)
+    try:
+        for flow in desk.flows(objects):
+            plan_flow(desk, flow, run, keys)
+            load_flow(desk, flow, run)
+            finish_flow(desk, flow, run)
+    except BaseException as wrong:
+        desk.ledger.runs.finish(run, "failed", {"because": type(wrong).__name__})
+        raise
+    desk.ledger.runs.finish(run, "done", {})
+    return run
+
+
+__all__ = [
+    "Desk",
+    "Mode",
+    "begin",
+    "carry_flow",
+    "compile_route",
+    "download",
+    "finish_flow",
+    "load_flow",
+    "open_desk",
+    "plan_flow",
+    "reconcile_flow",
+    "release_flow",
+]
