@@ -93,3 +93,11 @@ def unreachable(url: str) -> str:
     where = f"{parts.hostname or 'local socket'}:{parts.port or 5432}"
     cure = f"check {VARIABLE} and that server" if _is_named("engine") else "run `isthmus store start`"
     return f"the store at {where} does not answer; {cure}"
+
+
+def masked(url: str) -> str:
+    """Return a URL with its password replaced by `***`."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    return urlunsplit(parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@", 1)))
