@@ -70,7 +70,8 @@ class Wanted:
     @property
     def repeated(self) -> Mask:
         """Return which rows bring a key that a row before them brings."""
-        return np.asarray(repeats(self.data, self.key) & ~self.empty, np.bool_)
+        found: Mask = np.logical_and(repeats(self.data, self.key), ~self.empty)
+        return found
 
 
 def owners_only(data: pa.Table, key: Iterable[str], scope: Iterable[str]) -> Mask:
