@@ -11,7 +11,7 @@ WORDS = (
     ("found character '\\t'", "a tab stands here. Indent with spaces."),
     (
         "mapping values are not allowed",
-        'a ":" is not expected here. Put the value in quotes, or check the indentation.',
+        'a ":" with a space after it starts a new key. Put the whole value in quotes, or check the indentation.',
     ),
     ("found duplicate", "something stands here twice. Keep one."),
     ("expected chomping", 'a "|" cannot start a value. Write columns first: "A + B | function".'),
