@@ -1,0 +1,142 @@
+"""The servers that tests run against: one private store a session, and what else answers on this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+import pymysql
+import pytest
+
+from isthmus.store import drop_database, ensure_database, server
+from isthmus.store.place import Place
+from isthmus.store.process import alive
+
+# A test store forgets everything anyway. Tests of crashes start a server of their own, with its true settings.
+FAST = "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\nshared_buffers = '64MB'\nmax_wal_size = '1GB'"
+POSTGRES = os.environ.get("ISTHMUS_TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
+MARIADB = os.environ.get("ISTHMUS_TEST_MARIADB_URL", "mysql+pymysql://root@127.0.0.1:3306/test")
+PREFIX = "isthmus-tests-"
+
+
+@pytest.fixture(autouse=True)
+def _no_store_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep tests away from a store that the caller's environment names."""
+    for name in [name for name in os.environ if name.startswith("ISTHMUS_DATABASE_URL")]:
+        monkeypatch.delenv(name)
+
+
+def new_home() -> Path:
+    """Return an empty project folder that the server's account can reach, also when root runs the tests."""
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()
+    folder.chmod(0o755)
+    (folder / "owner").write_text(str(os.getpid()), encoding="ascii")
+    return folder
+
+
+def remove_home(folder: Path) -> None:
+    """Stop the store of a test's project folder and remove both."""
+    server.remove(Place(folder / ".isthmus" / "store"))
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_left_over() -> None:
+    """Remove the stores of test runs that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError, ValueError):
+            if not alive(int((folder / "owner").read_text(encoding="ascii"))):
+                remove_home(folder.resolve())
+
+
+@pytest.fixture(scope="session")
+def store() -> Iterator[Place]:
+    """A running private store that all tests of the session share; pass it as `place` to isthmus.store's functions."""
+    _remove_left_over()
+    folder = new_home()
+    place = Place(folder / ".isthmus" / "store")
+    place.write("local.conf", FAST)
+    place.folder.chmod(0o711)
+    try:
+        server.start(place)
+        yield place
+    finally:
+        remove_home(folder)
+
+
+@pytest.fixture
+def fresh_database(store: Place) -> Iterator[str]:
+    """The URL of a new empty database in the shared store, owned by the engine and dropped afterwards."""
+    name = _name()
+    yield ensure_database(name, place=store)
+    drop_database(name, place=store)
+
+
+@pytest.fixture(params=["embedded", "server"])
+def any_postgres(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of a new empty database: once in the private store, once in a real PostgreSQL where one answers."""
+    if request.param == "embedded":
+        yield request.getfixturevalue("fresh_database")
+        return
+    name = _name()
+    try:
+        connection = psycopg.connect(POSTGRES, autocommit=True, connect_timeout=3)
+    except psycopg.OperationalError:
+        missing(
+            "postgres",
+            "no PostgreSQL at 127.0.0.1:5432 for user postgres; start one (docker run -p 5432:5432 "
+            "-e POSTGRES_HOST_AUTH_METHOD=trust postgres) or set ISTHMUS_TEST_POSTGRES_URL",
+        )
+    with contextlib.closing(connection):
+        connection.execute(
+            psycopg.sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(psycopg.sql.Identifier(name))
+        )
+        try:
+            yield urlunsplit(urlsplit(POSTGRES)._replace(path=f"/{name}"))
+        finally:
+            connection.execute(psycopg.sql.SQL("DROP DATABASE {} WITH (FORCE)").format(psycopg.sql.Identifier(name)))
+
+
+@pytest.fixture
+def mariadb_url() -> Iterator[str]:
+    """The SQLAlchemy URL of a new empty database in MariaDB, dropped afterwards."""
+    parts, name = urlsplit(MARIADB), _name()
+    try:
+        connection = pymysql.connect(
+            host=parts.hostname or "127.0.0.1",
+            port=parts.port or 3306,
+            user=parts.username or "root",
+            password=parts.password or "",
+            connect_timeout=3,
+        )
+    except pymysql.err.OperationalError:
+        missing(
+            "mariadb",
+            "no MariaDB at 127.0.0.1:3306 for root without password; start one (docker run -p 3306:3306 "
+            "-e MARIADB_ALLOW_EMPTY_ROOT_PASSWORD=1 mariadb) or set ISTHMUS_TEST_MARIADB_URL",
+        )
+    with contextlib.closing(connection), connection.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
+        try:
+            yield urlunsplit(parts._replace(path=f"/{name}"))
+        finally:
+            cursor.execute(f"DROP DATABASE {name}")
+
+
+def missing(service: str, reason: str) -> NoReturn:
+    """Skip the test, or fail it where ISTHMUS_REQUIRE_SERVICES says that this service must be there."""
+    required = os.environ.get("ISTHMUS_REQUIRE_SERVICES", "").replace(",", " ").split()
+    if service in required:
+        pytest.fail(f"{reason} (required by ISTHMUS_REQUIRE_SERVICES)")
+    pytest.skip(reason)
+
+
+def _name() -> str:
+    return f"isthmus_test_{uuid.uuid4().hex[:12]}"
