@@ -62,7 +62,7 @@ def copy(connection: psycopg.Connection[Any], table: Table, batch: pa.RecordBatc
     with connection.cursor() as cursor, cursor.copy(statement) as stream:
         for piece in _binary(batch) if binary else _csv(batch):
             stream.write(piece)
-    return batch.num_rows
+    return int(batch.num_rows)
 
 
 def _binary(batch: pa.RecordBatch) -> Iterator[bytes]:

@@ -97,34 +97,34 @@ class Plan:
 
     def installation_of(self, contracts: Ids) -> Ids:
         """Return the installation a contract is for."""
-        return contracts // BLOCK * BLOCK + _INSTALLATION_OF[contracts % BLOCK]
+        return np.asarray(contracts // BLOCK * BLOCK + _INSTALLATION_OF[contracts % BLOCK])
 
     def account_of(self, contracts: Ids) -> Ids:
         """Return the contract account that pays a contract."""
-        return contracts // BLOCK * 80 + _ACCOUNT_OF[contracts % BLOCK]
+        return np.asarray(contracts // BLOCK * 80 + _ACCOUNT_OF[contracts % BLOCK])
 
     def partner_of(self, accounts: Ids) -> Ids:
         """Return the business partner of an account."""
-        return accounts // 80 * 75 + _PARTNER_OF[accounts % 80]
+        return np.asarray(accounts // 80 * 75 + _PARTNER_OF[accounts % 80])
 
     def pod_of(self, installations: Ids) -> Ids:
         """Return the point of delivery of an installation."""
-        return installations // BLOCK * self.per_block("pod") + _POD_OF[self.model][installations % BLOCK]
+        return np.asarray(installations // BLOCK * self.per_block("pod") + _POD_OF[self.model][installations % BLOCK])
 
     def premise_of(self, pods: Ids) -> Ids:
         """Return the premise of a point of delivery."""
         per = self.per_block("pod")
-        return pods // per * 70 + _PREMISE_OF[self.model][pods % per]
+        return np.asarray(pods // per * 70 + _PREMISE_OF[self.model][pods % per])
 
     def house_of(self, premises: Ids) -> Ids:
         """Return the connection object of a premise."""
-        return premises // 70 * 45 + _HOUSE_OF[premises % 70]
+        return np.asarray(premises // 70 * 45 + _HOUSE_OF[premises % 70])
 
     def first_installation_of(self, pods: Ids) -> Ids:
         """Return the first installation of a point of delivery."""
         per = self.per_block("pod")
         first = np.unique(_POD_OF[self.model], return_index=True)[1]
-        return pods // per * BLOCK + first[pods % per]
+        return np.asarray(pods // per * BLOCK + first[pods % per])
 
     def is_former(self, contracts: Ids) -> Mask:
         """Return which contracts have ended."""

@@ -78,12 +78,17 @@ class World:
         return np.where(self.meter_index(installations) >= 0, day(date(2000, 1, 1)), since)
 
     def slices(self, installations: Ids) -> tuple[Days, Days]:
-        """Return the first days of the second and third rate slice, OPEN where there is none."""
-        since = self.commissioned(installations)
-        span = self.now - since
-        second = since + 30 + (self.draw.share("slice2", installations) * (span - 400)).astype(np.int64)
+        """Return the first days of the second and third rate slice, OPEN where there is none.
+
+        Every third tenant of long standing changed the rate since moving in.
+        """
+        since, (moved_in, _) = self.commissioned(installations), self.tenancy(installations)
+        own = (installations % 3 == 1) & (installations % BLOCK < 96) & (self.now - moved_in >= 150)
+        first = np.where(own, moved_in, since)
+        spread = np.where(own, self.now - first - 90, self.now - first - 400)
+        second = first + 30 + (self.draw.share("slice2", installations) * spread).astype(np.int64)
         third = second + 30 + (self.draw.share("slice3", installations) * (self.now - second - 60)).astype(np.int64)
-        count = self.draw.pick("slices", installations, (0.6, 0.3, 0.1))
+        count = np.maximum(self.draw.pick("slices", installations, (0.6, 0.3, 0.1)), own)
         return np.where(count >= 1, second, OPEN), np.where(count >= 2, third, OPEN)
 
     def tenancy(self, contracts: Ids) -> tuple[Days, Days]:
@@ -92,11 +97,17 @@ class World:
         since = self.commissioned(place)
         former, follows = self.plan.is_former(contracts), self.plan.has_predecessor(contracts)
         handover = self.now - 100 - self.draw.below("handover", place, 800)
-        age = np.maximum(60, (self.draw.share("tenancy", contracts) * np.minimum(self.now - since, 3000)).astype(np.int64))
+        age = np.maximum(
+            60, (self.draw.share("tenancy", contracts) * np.minimum(self.now - since, 3000)).astype(np.int64)
+        )
         start = np.where(former, since, np.where(follows, handover + 1, self.now - age))
         leaves = self.now + 10 + self.draw.below("leaves", contracts, 200)
         open_end = np.where(self.draw.chance("leaving", contracts, 0.05), leaves, OPEN)
         return start, np.where(former, handover, open_end)
+
+    def renamed(self, pods: Ids) -> Mask:
+        """Return which points of delivery once had another external id."""
+        return self.draw.chance("ext_ui.changed", pods, 0.12) & (self.nem_index(pods) < 0)
 
     def created(self, stream: str, ids: Ids, years: int = 12) -> Days:
         """Return a day of creation within the last years."""

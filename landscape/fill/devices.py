@@ -140,28 +140,34 @@ def _history(world: World, chunk: Chunk) -> Iterator[tuple[Fleet, Columns]]:
     """Yield the slices of meters: while they hung, and after that without a logical number."""
     for fleet in _fleets(world, chunk):
         hung = fleet.place >= 0
-        yield fleet, {
-            "MANDT": CLIENT,
-            "EQUNR": world.device(fleet.number),
-            "BIS": dats(fleet.end),
-            "AB": dats(fleet.start),
-            "LOGIKNR": padded(np.where(hung, fleet.logical, 0), 18),
-            "ZWGRUPPE": choose(GROUPS, _division(world, fleet)),
-            "EINBDAT": dats(np.where(hung, fleet.start, NONE)),
-            "AUSBDAT": dats(np.where(hung, fleet.end, NONE)),
-            **_stamps(fleet),
-        }
+        yield (
+            fleet,
+            {
+                "MANDT": CLIENT,
+                "EQUNR": world.device(fleet.number),
+                "BIS": dats(fleet.end),
+                "AB": dats(fleet.start),
+                "LOGIKNR": padded(np.where(hung, fleet.logical, 0), 18),
+                "ZWGRUPPE": choose(GROUPS, _division(world, fleet)),
+                "EINBDAT": dats(np.where(hung, fleet.start, NONE)),
+                "AUSBDAT": dats(np.where(hung, fleet.end, NONE)),
+                **_stamps(fleet),
+            },
+        )
         out = fleet.only(fleet.end < OPEN)
         if len(out.number):
-            yield out, {
-                "MANDT": CLIENT,
-                "EQUNR": world.device(out.number),
-                "BIS": "99991231",
-                "AB": dats(out.end + 1),
-                "ZWGRUPPE": choose(GROUPS, _division(world, out)),
-                "ERDAT": dats(out.end + 1),
-                "ERNAM": "FIELD02",
-            }
+            yield (
+                out,
+                {
+                    "MANDT": CLIENT,
+                    "EQUNR": world.device(out.number),
+                    "BIS": "99991231",
+                    "AB": dats(out.end + 1),
+                    "ZWGRUPPE": choose(GROUPS, _division(world, out)),
+                    "ERDAT": dats(out.end + 1),
+                    "ERNAM": "FIELD02",
+                },
+            )
 
 
 def _egerh(world: World, chunk: Chunk) -> Iterator[Columns]:
@@ -296,7 +302,9 @@ def _eabl(world: World, chunk: Chunk) -> Iterator[Columns]:
         found = Registers(once.fleet.only(index), once.number[index], once.logical[index])
         span = np.where(found.fleet.end >= OPEN, world.now, found.fleet.end) - found.fleet.start
         passed = span * turn // world.readings
-        shown = passed * (2_000 + world.draw.below("use", found.logical, 9_000)) + world.draw.below("z", found.logical, 999)
+        shown = passed * (2_000 + world.draw.below("use", found.logical, 9_000)) + world.draw.below(
+            "z", found.logical, 999
+        )
         _, unit = _identity(world, found)
         when_read = dats(found.fleet.start + passed)
         yield {

@@ -160,10 +160,12 @@ def _euitrans(world: World, chunk: Chunk) -> Iterator[Columns]:
     ids, draw = world.plan.ids("pod", chunk), world.draw
     since = world.commissioned(world.plan.first_installation_of(ids))
     change = since + 100 + (draw.share("ext_ui.change", ids) * (world.now - since - 200)).astype(np.int64)
-    changed = draw.chance("ext_ui.changed", ids, 0.12) & (world.nem_index(ids) < 0)
+    changed = world.renamed(ids)
     old = ids[changed]
     yield _translation(world, old, since[changed], change[changed] - 1, external_ids(world, old, 0))
-    yield _translation(world, ids, np.where(changed, change, since), np.full(len(ids), OPEN), external_ids(world, ids, 1))
+    yield _translation(
+        world, ids, np.where(changed, change, since), np.full(len(ids), OPEN), external_ids(world, ids, 1)
+    )
 
 
 def _translation(world: World, ids: Ids, start: Days, end: Days, external: Any) -> Columns:
@@ -229,7 +231,9 @@ def _eanlh(world: World, chunk: Chunk) -> Iterator[Columns]:
                 "AB": dats(start[there]),
                 "TARIFTYP": choose(codes.RATES, rate) if side == 0 else choose(codes.GRID_RATES, division[there]),
                 "AKLASSE": when(world.draw.chance("aklasse", some, 0.12), "GEW", "HH"),
-                "ABLEINH": padded(world.plan.house_of(world.plan.premise_of(world.plan.pod_of(some))) // 45 % 250, 6, "AE"),
+                "ABLEINH": padded(
+                    world.plan.house_of(world.plan.premise_of(world.plan.pod_of(some))) // 45 % 250, 6, "AE"
+                ),
                 "ISTYPE": "",
             }
 
