@@ -16,16 +16,13 @@ import pyarrow.compute as pc
 
 from isthmus.connector import Change, Connector, Keys, Outcome, Query, Receipt, Status, TableRows, Where
 from isthmus.gate import Gate, Verdict, frame_of
-from isthmus.ledger import Claimed, Confirmation, Ledger, Pairs
+from isthmus.ledger import EXCEPTIONS, Claimed, Confirmation, Ledger, Pairs
 from isthmus.levels.route import Route
 from isthmus.mapping.plan import ReadPlan, Records
 from isthmus.mapping.reading import select
 from isthmus.mapping.writing import Identity, Written, spell
 
 PASSED = Verdict()
-EXCEPTIONS = pa.schema(
-    [(name, pa.string()) for name in ("key", "state", "field", "code", "message", "value", "waits_object", "waits_key")]
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +50,7 @@ class Carried:
     outcome: Outcome | None = None
     verdict: Verdict = PASSED
     warnings: pa.Table | None = None
+    exceptions: pa.Table | None = None
 
 
 # --- read and map -------------------------------------------------------------------------------------------------
@@ -282,7 +280,7 @@ def carry(route: Route, claimed: Claimed, plan: ReadPlan, raw: Raw, ledger: Ledg
     resolved = resolve(route, records, ledger)
     fresh = care.fill and claimed.epoch == 1
     ready, identity, written = prepare(route, resolved, ledger, fresh)
-    receipt = Receipt(claimed.run, claimed.package, claimed.epoch, digest(written.tables))
+    receipt = Receipt(claimed.run, claimed.id, claimed.epoch, digest(written.tables))
     change = Change(route.object, len(ready.records.key), written.tables, receipt, fresh, care.dry_run, care.allowance)
     outcome = route.target.write(change)
     exceptions = pa.concat_tables([ready.exceptions, refused(outcome, ready.records)])

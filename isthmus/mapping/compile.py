@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from functools import partial
 
@@ -20,7 +21,7 @@ from isthmus.mapping.bind import (
 )
 from isthmus.mapping.conditions import fields_of, holds
 from isthmus.mapping.functions import Context
-from isthmus.mapping.plan import BoundPipe, Presence, ReadField, ReadList, ReadPlan, ReadRule
+from isthmus.mapping.plan import BoundPipe, ChangeDate, Presence, ReadField, ReadList, ReadPlan, ReadRule
 from isthmus.mapping.spec import Catalogue, Field, MappedField, MappedList, MappedTable, MappingSpec, Predicate, Rule
 
 
@@ -59,22 +60,55 @@ def compile_read(
         *(p.column for p in presences),
         *(t for p in presences for t in p.tied),
     ]
+    query = _query(spec, catalogue, given, used, key, columns)
+    lists = tuple(_list(entry, spec, catalogue, given, tables, key, context) for entry in _lists(spec, given))
+    listed = [table for entry in _lists(spec, given) for table in tables_in_force(entry.tables, given)]
     return ReadPlan(
         object=object_,
         system=system,
         variant=spec.variant,
-        query=_query(spec, catalogue, given, used, key, columns),
+        query=query,
         key_columns=key.columns,
         key=key,
         fields=fields,
-        lists=tuple(_list(entry, spec, catalogue, given, tables, key, context) for entry in _lists(spec, given)),
+        lists=lists,
         rejects=tuple(_rule(rule) for rule in spec.rejects),
         warns=tuple(_rule(rule) for rule in spec.warns),
         presences=presences,
         deleted=deleted,
         known_as=known_as,
         constants=spec.constants,
+        changes=(
+            *change_dates(query, key.columns, tables),
+            *(date for entry in lists for date in change_dates(entry.query, entry.parent, listed)),
+        ),
     )
+
+
+def change_dates(query: Query, key: tuple[str, ...], tables: Sequence[MappedTable]) -> Iterator[ChangeDate]:
+    """Yield the change columns of the tables in a query, each with a query that reads keys and nothing else."""
+    asked = {source.alias for source in query.sources}
+    for table in tables:
+        if table.alias not in asked or table.changed in ("", "none") or table.changed.startswith("with "):
+            continue
+        columns, _, pipe = table.changed.partition("|")
+        for name in columns.split("+"):
+            column = ColumnRef(table.alias, name.strip().rpartition(".")[2])
+            sources = reach(query, {column.alias, *(name.rpartition(".")[0] for name in key)})
+            references = tuple(reference(name) for name in key)
+            where = tuple(term for term in query.where if term.left.alias in {source.alias for source in sources})
+            yield ChangeDate(
+                Query(sources, references, references, where, query.distinct), key, column, "stamp" in pipe
+            )
+
+
+def reach(query: Query, aliases: set[str]) -> tuple[Source, ...]:
+    """Return the root and the sources through which `aliases` are tied to it, in order, all of them required."""
+    wanted = {query.root.alias, *aliases}
+    for source in reversed(query.sources):
+        if source.alias in wanted:
+            wanted |= {term.right.alias for term in source.on if isinstance(term.right, ColumnRef)}
+    return tuple(replace(source, optional=False) for source in query.sources if source.alias in wanted)
 
 
 def _spec(catalogue: Catalogue, system: str, object_: str, variant: str) -> MappingSpec:

@@ -82,6 +82,20 @@ class ReadList:
 
 
 @dataclass(frozen=True, slots=True)
+class ChangeDate:
+    """A column that tells when rows changed, and the narrow query that brings the objects they belong to.
+
+    `key` are the query's columns that hold the object's raw key, in the order of the plan's own.  `stamp` tells
+    a UTC timestamp (YYYYMMDDhhmmss) from a date.
+    """
+
+    query: Query
+    key: tuple[str, ...]
+    column: ColumnRef
+    stamp: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ReadPlan:
     """How one system's rows become records of the model."""
 
@@ -99,6 +113,7 @@ class ReadPlan:
     deleted: BoundPipe | None
     known_as: Mapping[str, BoundPipe]
     constants: Mapping[str, str]
+    changes: tuple[ChangeDate, ...] = ()
 
     def apply(self, root: pa.RecordBatch, lists: Mapping[str, pa.RecordBatch] | None = None) -> Records:
         """Turn raw rows into records; rows that cannot be converted are left out and told of in `rejects`."""

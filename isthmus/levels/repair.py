@@ -1,0 +1,65 @@
+"""Repair: send exactly the rows that differ again, in the owner's direction, under a cap."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from isthmus.errors import ConflictError
+from isthmus.levels.download import Desk, begin, carry_flow, reconcile_flow
+from isthmus.levels.reconcile import Reconciliation
+from isthmus.mapping.spec import Flow
+
+SHOWN = 20
+
+
+def compare_flow(desk: Desk, flow: Flow, *, repair: bool, dry_run: bool, cap: float, guard: bool) -> dict[str, Any]:
+    """Compare a flow and, if asked, send what differs again; raises ConflictError when more than `cap` would change.
+
+    With `guard` only rows that stand on both sides count (edits in the target), and only flows that say
+    `guard: repair` are put right.
+    """
+    found = reconcile_flow(desk, flow)
+    keys = edited_keys(found) if guard else found.keys
+    wanted = repair and (not guard or flow.guard == "repair")
+    result = told(found, keys, guard)
+    if wanted and len(keys):
+        share = len(keys) / max(1, found.source_rows)
+        if share > cap and len(keys) > 100:
+            raise ConflictError(
+                f"{found.flow}: {len(keys):,} of {found.source_rows:,} rows ({share:.1%}) differ, more than the cap "
+                f"of {cap:.0%}. Look at the differences first; --cap {share:.2f} lets them all be sent."
+            )
+        if not dry_run:
+            run = begin(desk, "repair", {"objects": [flow.object]})
+            tally = carry_flow(desk, flow, run, keys, "guard" if guard else "repair")
+            desk.ledger.runs.finish(run, "done", {"repaired": tally.counts["updated"] + tally.counts["inserted"]})
+            result["counts"] = dict(tally.counts)
+            result["repaired"] = tally.counts["updated"] + tally.counts["inserted"] >= len(keys)
+    return result
+
+
+def edited_keys(found: Reconciliation) -> pa.Array:
+    """Return the keys of rows that stand on both sides and differ."""
+    table = found.differences
+    missing = table.filter(pc.equal(table["field"], "(row)"))["key"]
+    both = table.filter(pc.invert(pc.is_in(table["key"], missing.combine_chunks())))
+    return pc.unique(pc.drop_null(both["key"].combine_chunks()))
+
+
+def told(found: Reconciliation, keys: pa.Array, guard: bool) -> dict[str, Any]:
+    """Lay out a comparison for people and machines; personal values are masked already."""
+    fields = found.differences.filter(pc.is_in(found.differences["key"], keys)) if guard else found.differences
+    return {
+        "flow": found.flow,
+        "agrees": not len(keys) and (guard or found.agrees),
+        "repaired": False,
+        "source_rows": found.source_rows,
+        "target_rows": found.target_rows,
+        "held": found.held,
+        "rows_differing": len(keys),
+        "differences": fields.slice(0, SHOWN).to_pylist(),
+        "counts": {},
+    }
