@@ -43,8 +43,8 @@ class Rule:
 class Shape:
     """A described table and what only this connector needs: schema, client column, types by name, rules.
 
-    `native` gives the database's own type of each column; `unique` the column sets that identify a row,
-    without the client; `rows` is the catalogue's estimate.
+    `native` gives the database's own type of each column; `indexes` the columns of each index in order and
+    `unique` the column sets that identify a row, both without the client.
     """
 
     table: Table
@@ -53,7 +53,7 @@ class Shape:
     native: dict[str, str] | None = None
     rules: tuple[Rule, ...] = ()
     unique: tuple[frozenset[str], ...] = ()
-    rows: int = 0
+    indexes: tuple[tuple[str, ...], ...] = ()
 
     def column(self, name: str) -> Column:
         """Return the column of that name, whatever its case; raises ConfigError with the nearest name."""
@@ -62,6 +62,12 @@ class Shape:
             names = [column.name for column in self.table.columns]
             raise ConfigError(f'Table "{self.table.name}" has no column "{name}".{did_you_mean(name, names)}')
         return found
+
+    def indexed(self, names: Iterable[str]) -> bool:
+        """Return whether an index finds rows by these columns: it begins with them, or they hold a whole key."""
+        wanted = set(names)
+        begins = any(set(columns[: len(wanted)]) == wanted for columns in self.indexes)
+        return begins or any(columns <= wanted for columns in self.unique if columns)
 
     def kind(self, name: str) -> str:
         """Return the database's own type name of a column, e.g. `varchar`."""
@@ -88,7 +94,7 @@ def client_column(settings: Settings, names: Iterable[str]) -> str | None:
 
 
 TABLE = """
-SELECT c.oid, n.nspname, c.relname, greatest(c.reltuples, 0)::int8
+SELECT c.oid, n.nspname, c.relname
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE lower(c.relname) = lower(%(table)s) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
   AND CASE WHEN %(schema)s::text IS NULL THEN n.nspname = ANY (current_schemas(false))
@@ -114,8 +120,8 @@ WHERE a.attrelid = %(oid)s AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.at
 """
 
 INDEXES = """
-SELECT indisprimary, (indkey::int2[])[0:indnkeyatts - 1] FROM pg_index
-WHERE indrelid = %(oid)s AND indisunique AND indisvalid AND indpred IS NULL AND indexprs IS NULL
+SELECT indisprimary, indisunique, (indkey::int2[])[0:indnkeyatts - 1] FROM pg_index
+WHERE indrelid = %(oid)s AND indisvalid AND indpred IS NULL AND indexprs IS NULL
 ORDER BY indisprimary DESC
 """
 
@@ -138,13 +144,13 @@ def postgres_shape(client: PostgresClient, table: str) -> Shape:
         found = session.execute(TABLE, {"table": table, "schema": settings.schema}).fetchone()
         if found is None:
             raise nearest(settings, table, postgres_names(client))
-        oid, schema, name, rows = found
+        oid, schema, name = found
         columns = session.execute(COLUMNS, {"oid": oid}).fetchall()
         indexes = session.execute(INDEXES, {"oid": oid}).fetchall()
         rules = session.execute(RULES, {"oid": oid}).fetchall()
     by_number = {number: column for number, column, *_ in columns}
-    sets = [(primary, [by_number[number] for number in numbers]) for primary, numbers in indexes]
-    primary = next((names for is_primary, names in sets if is_primary), [])
+    known = [(first, unique, [by_number[number] for number in numbers]) for first, unique, numbers in indexes]
+    primary = next((names for is_primary, _, names in known if is_primary), [])
     held = client_column(settings, primary or by_number.values())
     return Shape(
         table=Table(name, tuple(_column(*row) for row in columns), tuple(c for c in primary if c != held)),
@@ -152,8 +158,8 @@ def postgres_shape(client: PostgresClient, table: str) -> Shape:
         client=held,
         native={column: kind for _, column, kind, *_ in columns},
         rules=tuple(Rule(n, text, tuple(by_number[k] for k in keys or ())) for n, text, keys in rules),
-        unique=tuple(frozenset(names) - {held} for _, names in sets),
-        rows=rows,
+        unique=tuple(frozenset(names) - {held} for _, unique, names in known if unique),
+        indexes=tuple(tuple(name for name in names if name != held) for _, _, names in known),
     )
 
 

@@ -72,6 +72,18 @@ def matched(stage: Stage, settings: Settings, names: Sequence[str], source: str 
     )
 
 
+def looked_up(stage: Stage, settings: Settings, names: Sequence[str], source: str = "s") -> str:
+    """Return the table as the right side of a join with the stage, by these columns.
+
+    Where an index serves them, each staged row looks its own up: a package is small beside its table, and a
+    planner without statistics would rather scan the whole table for every package.
+    """
+    table, tie = target(stage.wanted.shape), matched(stage, settings, names, source)
+    if stage.wanted.shape.indexed(names):
+        return f"LATERAL (SELECT * FROM {table} t WHERE {tie} OFFSET 0) t ON true"
+    return f"{table} t ON {tie}"
+
+
 def refused_by_rules(session: Any, stage: Stage) -> list[pa.Table]:
     """Evaluate the CHECK rules of the table on its stage; return `PROBLEMS` rows naming the rule."""
     wanted = stage.wanted
@@ -88,9 +100,8 @@ def refused_by_rules(session: Any, stage: Stage) -> list[pa.Table]:
         positions = found.filter(pc.equal(found["rule"], i))["position"].to_numpy()
         if len(positions):
             said = f"the rule {rule.name} of the table refuses the row"
-            problems.append(
-                problem_rows(positions, wanted.name, ", ".join(wanted.asked[c] for c in rule.columns), "check", said)
-            )
+            columns = ", ".join(wanted.asked[column] for column in rule.columns)
+            problems.append(problem_rows(positions, wanted.name, columns, "check", said))
     return problems
 
 
@@ -115,8 +126,7 @@ def compare(session: Any, stage: Stage, settings: Settings) -> Plan:
     alive = " AND ".join(f"s.{quoted(name)} IS NOT NULL" for name in wanted.key)
     found = fetch(
         session,
-        f"SELECT {', '.join(listed)} FROM {stage.rows} s LEFT JOIN {target(wanted.shape)} t "
-        f"ON {matched(stage, settings, wanted.key)} "
+        f"SELECT {', '.join(listed)} FROM {stage.rows} s LEFT JOIN {looked_up(stage, settings, wanted.key)} "
         f"WHERE {alive} AND ({' OR '.join([missing, *differs.values()])})",
         types,
     )
@@ -162,19 +172,19 @@ def unwanted(session: Any, stage: Stage, settings: Settings) -> tuple[Positions,
     none = np.zeros(0, np.int32)
     if not stage.wanted.scope:
         return none, none
-    query = f"SELECT o.position, count(*) {_doomed(stage, settings)} GROUP BY o.position ORDER BY o.position"
+    query = f"SELECT position, count(*) FROM ({_doomed(stage, settings)}) x GROUP BY position ORDER BY position"
     found = fetch(session, query, {"position": pa.int32(), "rows": pa.int32()})
     return found["position"].to_numpy(), found["rows"].to_numpy()
 
 
-def _doomed(stage: Stage, settings: Settings, using: str = "FROM", within: str = "true") -> str:
+def _doomed(stage: Stage, settings: Settings) -> str:
     wanted = stage.wanted
     scope = ", ".join(quoted(name) for name in wanted.scope)
+    keys = ", ".join(f"t.{quoted(name)}" for name in wanted.key)
     owners = f"(SELECT DISTINCT ON ({scope}) * FROM {stage.rows} s ORDER BY {scope}, s.position) o"
-    source = f"{owners} JOIN {target(wanted.shape)} t ON true" if using == "FROM" else owners
     return (
-        f"{using} {source} WHERE {matched(stage, settings, wanted.scope, 'o')} AND {within} AND NOT EXISTS "
-        f"(SELECT 1 FROM {stage.rows} w WHERE {matched(stage, settings, wanted.key, 'w')})"
+        f"SELECT o.position, {keys} FROM {owners} JOIN {looked_up(stage, settings, wanted.scope, 'o')} "
+        f"WHERE NOT EXISTS (SELECT 1 FROM {stage.rows} w WHERE {matched(stage, settings, wanted.key, 'w')})"
     )
 
 
@@ -188,9 +198,12 @@ def load_todo(session: Any, plan: Plan) -> None:
 def delete_rows(session: Any, plan: Plan, settings: Settings, within: str) -> None:
     """Delete the rows of a scope that are not wanted any more."""
     if len(plan.owners):
-        stage = plan.stage
-        place = within.replace("s.position", "o.position")
-        session.execute(f"DELETE FROM {target(stage.wanted.shape)} t {_doomed(stage, settings, 'USING', place)}")
+        stage, wanted = plan.stage, plan.stage.wanted
+        ties = [*of_client(stage, settings), *(f"t.{quoted(name)} = s.{quoted(name)}" for name in wanted.key)]
+        session.execute(
+            f"DELETE FROM {target(wanted.shape)} t USING ({_doomed(stage, settings)}) s "
+            f"WHERE {within} AND {' AND '.join(ties)}"
+        )
 
 
 def write_rows(session: Any, plan: Plan, settings: Settings, within: str) -> None:
@@ -207,10 +220,15 @@ def write_rows(session: Any, plan: Plan, settings: Settings, within: str) -> Non
             f"SELECT {', '.join(values)} {source} WHERE d.fresh AND {within} ORDER BY s.n"
         )
     if not plan.fresh.all():
+        indexed = wanted.shape.indexed(wanted.key)
+        # As in `looked_up`: changed rows are few beside the table, so they find it by its index.
+        session.execute(f"SET LOCAL enable_hashjoin = {'off' if indexed else 'on'}")
         session.execute(
-            f"UPDATE {target(wanted.shape)} t SET {', '.join(_assignments(stage))} {source} "
-            f"WHERE NOT d.fresh AND {within} AND {matched(stage, settings, wanted.key)}"
+            f"WITH s AS MATERIALIZED (SELECT s.*{''.join(f', d.keep{i}' for i in range(len(plan.keep)))} {source} "
+            f"WHERE NOT d.fresh AND {within}) UPDATE {target(wanted.shape)} t SET {', '.join(_assignments(stage))} "
+            f"FROM s WHERE {matched(stage, settings, wanted.key)}"
         )
+        session.execute("SET LOCAL enable_hashjoin = on")
 
 
 def _assignments(stage: Stage) -> list[str]:
@@ -220,6 +238,6 @@ def _assignments(stage: Stage) -> list[str]:
         value = stage.at(name)
         if name in kernels:
             word, bit = divmod(kernels.index(name), KEEP_BITS)
-            value = f"CASE WHEN d.keep{word} & {1 << bit} <> 0 THEN t.{quoted(name)} ELSE {value} END"
+            value = f"CASE WHEN s.keep{word} & {1 << bit} <> 0 THEN t.{quoted(name)} ELSE {value} END"
         assigned.append(f"{quoted(name)} = {value}")
     return assigned

@@ -79,7 +79,8 @@ def owners_only(data: pa.Table, key: Iterable[str], scope: Iterable[str]) -> Mas
     own = [name for name in key if name not in set(scope)]
     if not tuple(scope) or not own or not all(data[name].null_count for name in own):
         return np.zeros(data.num_rows, np.bool_)
-    return np.logical_and.reduce([as_mask(pc.is_null(data[name])) for name in own])
+    found: Mask = np.logical_and.reduce([as_mask(pc.is_null(data[name])) for name in own])
+    return found
 
 
 def repeats(data: pa.Table, key: Iterable[str]) -> Mask:

@@ -258,13 +258,8 @@ def refusal(position: int, error: Any, names: Mapping[str, str]) -> pa.Table:
         message += f", in {where[0]}"
     codes = {"23505": "unique", "23503": "foreign key", "23502": "null", "23514": "check"}
     code = codes.get(error.sqlstate, "refused")
-    return problem_rows(
-        np.array([position], np.int32),
-        names.get(said.table_name, said.table_name or ""),
-        said.column_name or "",
-        code,
-        message,
-    )
+    table = names.get(said.table_name, said.table_name or "")
+    return problem_rows(np.array([position], np.int32), table, said.column_name or "", code, message)
 
 
 def status_of(size: int, plans: Sequence[Plan], rejected: Mask) -> pa.Array:
