@@ -45,6 +45,8 @@ def shown(array: pa.Array) -> list[str | None]:
     """Return model values as a mapping file writes them."""
     if array.type == pa.bool_():
         return [None if value is None else "yes" if value else "no" for value in array.to_pylist()]
+    if pa.types.is_decimal(array.type):
+        return [None if value is None else f"{value:f}" for value in array.to_pylist()]
     found: list[str | None] = array.cast(pa.string()).to_pylist()
     if pa.types.is_timestamp(array.type):
         return [value and value.replace(" ", "T") for value in found]

@@ -59,7 +59,7 @@ def _rescaled(array: pa.Array, type_: pa.DataType) -> tuple[pa.Array, Mask]:
     scale = max(array.type.scale, type_.scale, 0)
     wide = array.cast(pa.decimal256(76, scale))
     short = pc.cast(wide, options=pc.CastOptions(pa.decimal256(76, type_.scale), allow_decimal_truncate=True))
-    limit = pa.scalar(10 ** (type_.precision - type_.scale)).cast(pa.decimal256(76, 0))
+    limit = pa.scalar(Decimal(10 ** (type_.precision - type_.scale)), pa.decimal256(76, type_.scale))
     wrong = as_mask(pc.not_equal(short.cast(pa.decimal256(76, scale)), wide))
     wrong |= as_mask(pc.greater_equal(pc.abs(short), limit))
     return nothing(short, wrong).cast(type_), wrong

@@ -45,8 +45,12 @@ def _bind_upper(args: tuple[str, ...], context: Context) -> Step:
 
 def _read_lines(arrays: Arrays) -> Converted:
     lines = [blank_to_nothing(without_trailing_blanks(array)) for array in arrays]
-    text = pc.binary_join_element_wise(*lines, " ", null_handling="skip")
-    return Converted((blank_to_nothing(text),))
+    if len(lines) == 1:
+        return Converted((lines[0],))
+    # Each line brings its own blank: joining with null_handling="skip" loses rows where every line is missing.
+    led = [pc.binary_join_element_wise("", line, " ") for line in lines]
+    text = pc.binary_join_element_wise(*led, "", null_handling="replace")
+    return Converted((blank_to_nothing(pc.utf8_slice_codeunits(text, 1)),))
 
 
 def _wrap(text: pa.StringArray, width: int) -> tuple[pa.StringArray, pa.StringArray]:
