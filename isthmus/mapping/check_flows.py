@@ -53,11 +53,10 @@ def _is_mapped(system: str, flow: Flow, scope: Scope) -> bool:
 
 
 def _parents_travel_too(flow: Flow, scenario: Scenario, scope: Scope) -> None:
-    """A row whose parent never arrives would wait for it for ever."""
-    objects = {(other.object, frozenset((other.source, other.target))) for other in scenario.flows}
-    route = frozenset((flow.source, flow.target))
+    """A row whose parent is never known in the target would wait for it for ever; any flow may bring the parent."""
+    known = {other.object for other in scenario.flows if flow.target in (other.source, other.target)}
     for parent in _parents(flow, scope):
-        if (parent, route) not in objects and parent != flow.object:
+        if parent not in known and parent != flow.object:
             message = (
                 f'"{flow.object}" refers to "{parent}", which does not flow between {flow.source} and {flow.target}.'
             )
