@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
-FIRST_NAMES = tuple(
-    "Anna Lukas Marie Paul Sophie Felix Emma Jonas Lena Maximilian Laura David Julia Simon Hannah Florian Lea Tobias "
-    "Sarah Michael Katharina Stefan Eva Thomas Johanna Andreas Magdalena Christian Elisabeth Martin Theresa Daniel "
-    "Birgit Georg Monika Peter Sabine Wolfgang Renate Jürgen Ursula Günther Brigitte Björn Zoë Oliver Charlotte Jack "
-    "Olivia William Amelia Noah Isla Henry Mia Thomas Grace James Ruby Ethan".split()  # noqa: SIM905
-)
-LAST_NAMES = tuple(
-    "Müller Gruber Huber Wagner Bauer Pichler Steiner Moser Mayer Hofer Leitner Berger Fuchs Eder Fischer Schmid "
-    "Winkler Weber Schwarz Maier Schneider Reiter Mayr Schmidt Wimmer Egger Brunner Lang Baumgartner Auer Binder "
-    "Lechner Wolf Wallner Aigner Ebner Koller Lehner Haas Schuster Krüger Hartmann Lange Schäfer Köhler Böhm Jäger "
-    "Großmann Voß Harris Campbell Mitchell Walker Wilson Brown Taylor Nguyen Kelly Thompson Robinson Clarke "
-    "Novak Horvath Kovacs Petrovic Yilmaz Kaya Nowak Kowalski".split()  # noqa: SIM905
-)
-TRADES = tuple(
-    "Bäckerei Tischlerei Gasthof Autohaus Metallbau Gärtnerei Druckerei Apotheke Brauerei Spedition Elektro "
-    "Malerbetrieb Hotel Steuerberatung Fleischerei Weingut Sägewerk Bäderbetrieb Kindergarten Molkerei".split()  # noqa: SIM905
-)
+import yaml
+
+_WORDS = yaml.load(Path(__file__).with_name("words.yaml").read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
+FIRST_NAMES = tuple(_WORDS["first_names"].split())
+LAST_NAMES = tuple(_WORDS["last_names"].split())
+TRADES = tuple(_WORDS["trades"].split())
+STREETS = tuple(_WORDS["streets"].split(", "))
 LEGAL_FORMS = ("GmbH", "KG", "AG", "e.U.", "OG", "GmbH & Co. KG", "Pty Ltd")
-STREETS = tuple(
-    "Hauptstraße Bahnhofstraße Schulgasse Kirchenplatz Gartenweg Dorfstraße Bergstraße Feldgasse Lindenallee Waldweg "
-    "Mühlgasse Ringstraße Sonnenweg Birkenstraße Am_Anger Wiener_Straße Mozartgasse Schillerstraße Goethestraße "
-    "Beethovenweg Rosengasse Industriestraße Marktplatz Neugasse Uferstraße Parkstraße Brunnenweg Ziegelofenweg "
-    "Steinfeldgasse Lange_Gasse".replace("_", "\0").split()  # noqa: SIM905
-)
-STREETS = tuple(street.replace("\0", " ") for street in STREETS)
 ENGLISH_STREETS = tuple(
     f"{name} {kind}"
     for kind in ("Street", "Road", "Avenue")

@@ -109,6 +109,12 @@ class World:
         """Return which points of delivery once had another external id."""
         return self.draw.chance("ext_ui.changed", pods, 0.12) & (self.nem_index(pods) < 0)
 
+    def renamed_on(self, pods: Ids) -> Days:
+        """Return the first day of the present external id of points of delivery."""
+        since = self.commissioned(self.plan.first_installation_of(pods))
+        later = since + 100 + (self.draw.share("ext_ui.change", pods) * (self.now - since - 200)).astype(np.int64)
+        return np.where(self.renamed(pods), later, since)
+
     def created(self, stream: str, ids: Ids, years: int = 12) -> Days:
         """Return a day of creation within the last years."""
         return self.now - 200 - self.draw.below(f"{stream}.created", ids, years * 365)

@@ -80,8 +80,8 @@ def _order(
             "ORDERED_PROD": choose(names, product),
             "DESCRIPTION": choose(names, product),
             "NUMBER_INT": "0000000010",
-            "ITM_TYPE": "ISUI",
-            "OBJECT_TYPE": "BUS2000147",
+            "ITM_TYPE": "UTIL",
+            "OBJECT_TYPE": "BUS2000149",
             **made,
         },
         "CRMD_ISUEXTA4": {
@@ -98,5 +98,5 @@ def _order(
             "A4CONTSTART": dats(start),
             "A4CONTEND": dats(end),
         },
-        "CRM_JEST": {"MANDT": CLIENT, "OBJNR": item, "STAT": "I1004"},
+        "CRM_JEST": {"MANDT": CLIENT, "OBJNR": item, "STAT": "I1004", "CHGNR": "001"},
     }

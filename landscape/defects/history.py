@@ -23,15 +23,14 @@ def _changed_rate_once(site: Site) -> tuple[Mask, Days]:
     return once, second
 
 
-@defect(3, "warned", "EVERH-VERTRAG")
+@defect(3, "warned", "EUITRANS-INT_UI")
 def broken_slices(site: Site) -> Sequence[str]:
-    """Two product slices of a contract overlap by ten days, or leave a gap of ten days."""
-    mask, second = _changed_rate_once(site)
-    chosen = site.choose(3, mask)
+    """Two slices of a point of delivery's external id overlap by ten days, or leave a gap of ten days."""
+    chosen = site.pod(site.choose(3, site.world.renamed(site.pod(site.contracts))))
+    start = site.world.renamed_on(chosen)
     shift = np.where(np.arange(len(chosen)) % 2 == 0, -10, 10)
-    keys, match = site.numbers(chosen), f"{keyed(CLIENT, 'vertrag')} AND t.ab = v.b"
-    start, moved = second[chosen], second[chosen] + shift
-    update(site.isu, "everh", "ab = v.c", match, keys, spelled(dats(start)), spelled(dats(moved)))
+    keys, match = spelled(site.world.pod(chosen)), f"{keyed(CLIENT, 'int_ui')} AND t.dateto = '99991231'"
+    update(site.isu, "euitrans", "datefrom = v.b", match, keys, spelled(dats(start + shift)))
     return keys
 
 
@@ -81,7 +80,7 @@ def available_but_installed(site: Site) -> Sequence[str]:
     return keys
 
 
-@defect(24, "warned", "EUITRANS-INT_UI")
+@defect(24, "repaired", "EUITRANS-INT_UI")
 def open_slice_without_end_of_day(site: Site) -> Sequence[str]:
     """The open slice of an external id ends at midnight instead of 23:59:59."""
     keys = spelled(site.world.pod(np.unique(site.pod(site.choose(24)))))

@@ -157,15 +157,12 @@ def external_ids(world: World, pods: Ids, version: int) -> Any:
 
 
 def _euitrans(world: World, chunk: Chunk) -> Iterator[Columns]:
-    ids, draw = world.plan.ids("pod", chunk), world.draw
-    since = world.commissioned(world.plan.first_installation_of(ids))
-    change = since + 100 + (draw.share("ext_ui.change", ids) * (world.now - since - 200)).astype(np.int64)
-    changed = world.renamed(ids)
+    ids = world.plan.ids("pod", chunk)
+    since, changed = world.commissioned(world.plan.first_installation_of(ids)), world.renamed(ids)
+    start = world.renamed_on(ids)
     old = ids[changed]
-    yield _translation(world, old, since[changed], change[changed] - 1, external_ids(world, old, 0))
-    yield _translation(
-        world, ids, np.where(changed, change, since), np.full(len(ids), OPEN), external_ids(world, ids, 1)
-    )
+    yield _translation(world, old, since[changed], start[changed] - 1, external_ids(world, old, 0))
+    yield _translation(world, ids, start, np.full(len(ids), OPEN), external_ids(world, ids, 1))
 
 
 def _translation(world: World, ids: Ids, start: Days, end: Days, external: Any) -> Columns:
