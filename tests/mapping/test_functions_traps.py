@@ -254,6 +254,15 @@ def test_a_flag_is_x_or_blank() -> None:
     assert faults(step("flag"), text("X", "", " ", "x", "N", None)) == [False, False, False, True, True, False]
 
 
+def test_present_means_neither_blank_nor_zero_bytes() -> None:
+    assert read(step("present"), text("a", "", "  ", None)) == ["yes", "no", "no", "no"]
+    assert read(step("present"), pa.array([bytes(16), b"\xff" * 16, None], pa.binary(16))) == ["no", "yes", "no"]
+
+
+def test_a_default_stands_for_blank_and_for_nothing() -> None:
+    assert read(step("default", "UTC"), text("CET", "", " ", None)) == ["CET", "UTC", "UTC", "UTC"]
+
+
 # --- text ---------------------------------------------------------------------------------------------------------
 
 

@@ -60,8 +60,8 @@ def _bind_code(args: tuple[str, ...], context: Context) -> Step:
         meaning.setdefault(blank, meaning.pop(""))
     otherwise = table.otherwise.get(context.system, "reject")
     first = {value: next(key for key, own in meaning.items() if own == value) for value in meaning.values()}
-    known, values = pa.array(meaning, pa.string()), pa.array(meaning.values(), pa.string())
-    codes, written = pa.array(first, pa.string()), pa.array(first.values(), pa.string())
+    known, values = pa.array(list(meaning), pa.string()), pa.array(list(meaning.values()), pa.string())
+    codes, written = pa.array(list(first), pa.string()), pa.array(list(first.values()), pa.string())
     no_blank = blank not in meaning
 
     def read(arrays: Arrays) -> Converted:
@@ -126,7 +126,11 @@ def _bind_flag(args: tuple[str, ...], context: Context) -> Step:
 
 
 def _read_present(arrays: Arrays) -> Converted:
-    return Converted((pa.array(lengths(without_trailing_blanks(arrays[0])) > 0),))
+    array = arrays[0]
+    if pa.types.is_binary(array.type) or pa.types.is_fixed_size_binary(array.type):
+        # Bytes are trimmed like text: all zero is the initial value of a RAW column.
+        array = pc.ascii_trim(array.cast(pa.binary()).view(pa.string()), "\0")
+    return Converted((pa.array(lengths(without_trailing_blanks(array)) > 0),))
 
 
 def _bind_present(args: tuple[str, ...], context: Context) -> Step:
@@ -146,10 +150,10 @@ def _bind_default(args: tuple[str, ...], context: Context) -> Step:
 
     def read(arrays: Arrays) -> Converted:
         array = arrays[0]
-        if array.type != value.type:
-            array = array.cast(value.type)
-        if array.type == pa.string():
-            return Converted((pc.if_else(pa.array(lengths(without_trailing_blanks(array)) > 0), array, value),))
+        if pa.types.is_string(array.type) or value.type == pa.string():
+            array = as_text(array)
+            filled = pa.array(lengths(without_trailing_blanks(array)) > 0)
+            return Converted((pc.if_else(filled, array, text),))
         return Converted((array.fill_null(value),))
 
     return Step("default", read, None, value.type, f"{text} or another value")
