@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from isthmus.mapping.check_pipes import bound, context_of
 from isthmus.mapping.document import place
+from isthmus.mapping.form import Findings
 from isthmus.mapping.functions import Context
 from isthmus.mapping.scope import Scope, column_names
-from isthmus.mapping.spec import Call, MappedField, MappedTable, MappingSpec, Pipe, Position
+from isthmus.mapping.spec import Call, Catalogue, MappedField, MappedList, MappedTable, MappingSpec, Pipe
 
 
 def check(spec: MappingSpec, scope: Scope) -> None:
@@ -69,12 +70,28 @@ class _Classes:
             name = self.same[name]
         return name
 
+    def fills(self, name: str) -> bool:
+        return self.head(name) in self.filled
+
     def tie(self, one: str, other: str) -> None:
         self.same[self.head(one)] = self.head(other)
 
 
 def _columns_have_one_source(spec: MappingSpec, scope: Scope) -> None:
     """Fields, a key, `make` and `fixed` may fill a class of tied columns: exactly one of them does."""
+    for tables, classes in _filled_classes(spec, scope):
+        _ties_are_filled(tables, spec, classes, scope)
+
+
+def filled_columns(spec: MappingSpec) -> Iterator[tuple[MappedTable, Callable[[str], bool]]]:
+    """Yield every table that is written with the question whether a column of it (`ALIAS.COLUMN`) gets content."""
+    nowhere = Scope(Catalogue({}, {}, {}, {}, {}), Findings(), frozenset(), frozenset())
+    for tables, classes in _filled_classes(spec, nowhere):
+        yield from ((table, classes.fills) for table in tables)
+
+
+def _filled_classes(spec: MappingSpec, scope: Scope) -> Iterator[tuple[Sequence[MappedTable], _Classes]]:
+    """Yield the written tables of the object, then of each list, with what fills their columns."""
     tables = [table for table in spec.tables if not table.lookup]
     classes = _Classes()
     _tie(tables, classes)
@@ -84,18 +101,22 @@ def _columns_have_one_source(spec: MappingSpec, scope: Scope) -> None:
     classes.filled.update(classes.head(name) for name in column_names(spec.key))
     _fill_by_make(spec.make, classes, scope)
     _fill_by_constants(tables, classes, scope)
-    _ties_are_filled(tables, spec, classes, scope)
+    yield tables, classes
     for entry in spec.lists:
-        inner = _Classes(dict(classes.same), {}, {}, set(classes.filled))
-        own = [table for table in entry.tables if not table.lookup]
-        _tie(own, inner)
-        inner.filled = {inner.head(name) for name in inner.filled}
-        _fill_by_lines(entry.fields, inner, scope)
-        if entry.period is not None:
-            _fill_by_lines([MappedField("period", entry.period, entry.period.position)], inner, scope)
-        _fill_by_make(entry.make, inner, scope)
-        _fill_by_constants(own, inner, scope)
-        _ties_are_filled(own, spec, inner, scope)
+        yield _filled_list(entry, classes, scope)
+
+
+def _filled_list(entry: MappedList, outer: _Classes, scope: Scope) -> tuple[Sequence[MappedTable], _Classes]:
+    inner = _Classes(dict(outer.same), {}, {}, set(outer.filled))
+    tables = [table for table in entry.tables if not table.lookup]
+    _tie(tables, inner)
+    inner.filled = {inner.head(name) for name in inner.filled}
+    _fill_by_lines(entry.fields, inner, scope)
+    if entry.period is not None:
+        _fill_by_lines([MappedField("period", entry.period, entry.period.position)], inner, scope)
+    _fill_by_make(entry.make, inner, scope)
+    _fill_by_constants(tables, inner, scope)
+    return tables, inner
 
 
 def _tie(tables: Iterable[MappedTable], classes: _Classes) -> None:
@@ -147,16 +168,7 @@ def _ties_are_filled(tables: Sequence[MappedTable], spec: MappingSpec, classes: 
     for table in tables:
         for tie in table.ties:
             name = f"{table.alias}.{tie.column}"
-            if classes.head(name) not in classes.filled and _written(table, spec):
-                other = f"{tie.other_alias}.{tie.other_column}"
-                message = f'nothing fills "{name}", which is tied to "{other}".'
+            if not classes.fills(name):
+                message = f'nothing fills "{name}", which is tied to "{tie.other_alias}.{tie.other_column}".'
                 advice = 'Give one of them a field, a "make" line or the key; or mark the table "lookup: yes".'
-                scope.add(_at(tie.column, table), f"{message} {advice}")
-
-
-def _written(table: MappedTable, spec: MappingSpec) -> bool:
-    return not table.distinct or bool(spec.fields)
-
-
-def _at(column: str, table: MappedTable) -> Position:
-    return place(column, table.position)
+                scope.add(place(tie.column, table.position), f"{message} {advice}")
