@@ -33,7 +33,7 @@ def judge(rows: TableRows, schema: pa.Schema) -> tuple[pa.Table, pa.Table]:
     """Return the wanted rows in the types of the target, and the problems (schema PROBLEMS) of those refused.
 
     Refused are values that are not of the column's type, missing keys, values missing where the file has none
-    missing, and a key wanted twice; of a shared table the first row wins without a word.
+    missing, and, of a table that is not shared, a key wanted twice.
     """
     table = pa.Table.from_batches([rows.rows])
     found: list[pa.Table] = []
@@ -61,11 +61,10 @@ def judge(rows: TableRows, schema: pa.Schema) -> tuple[pa.Table, pa.Table]:
         elif len(lacking) and not field.nullable:
             refuse(lacking, field.name, "missing", "the column takes no missing value")
     wanted = pa.table(columns)
-    again = _repeated(keyed(wanted, rows.key))
-    if rows.shared:
-        wanted = wanted.filter(pc.invert(again))
-    elif pc.any(again, min_count=0).as_py():
-        refuse(pc.indices_nonzero(again), rows.key[0], "duplicate_key", "another row of the package has the same key")
+    if not rows.shared:
+        again = pc.indices_nonzero(_repeated(keyed(wanted, rows.key)))
+        if len(again):
+            refuse(again, rows.key[0], "duplicate_key", "another row of the package has the same key; the first stays")
     return wanted, pa.concat_tables([PROBLEMS.empty_table(), *found])
 
 
@@ -79,6 +78,12 @@ def _uncastable(array: pa.Array, kind: pa.DataType, start: int = 0) -> list[int]
             return [start]
         return _uncastable(array[:half], kind, start) + _uncastable(array[half:], kind, start + half)
     return []
+
+
+def accepted(rows: TableRows, wanted: pa.Table, refused: pa.Array) -> pa.Table:
+    """Return the rows of positions that are not refused; of a shared row only the first that is left."""
+    kept = wanted.filter(pc.invert(pc.is_in(wanted["position"], value_set=refused)))
+    return kept.filter(pc.invert(_repeated(keyed(kept, rows.key)))) if rows.shared else kept
 
 
 def _repeated(keys: pa.Array) -> pa.Array:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -17,6 +18,7 @@ from isthmus.errors import ConfigError, Finding, SpecError, did_you_mean
 if TYPE_CHECKING:
     import duckdb
 
+SORTED_AT_ONCE = 65_536
 OPERATORS = ("=", "<>", "<", "<=", ">", ">=")
 
 
@@ -128,9 +130,17 @@ def read(session: duckdb.DuckDBPyConnection, query: Query, staged: Staged, where
 
     Raises ConfigError for unknown names at once, for values of another type than their column when it meets them.
     """
+    large = isinstance(where, KeyRange) and (where.rows is None or where.rows > SORTED_AT_ONCE)
+    if isinstance(where, KeyRange) and large and Statement(query, staged).by_reading:
+        # Days are in order already, their readings are not: made and sorted by the package, memory stays small.
+        cuts = partitions(session, replace(query, where=()), staged, SORTED_AT_ONCE, where)
+        return chain.from_iterable(_read(session, query, staged, part) for part in cuts)
+    return _read(session, query, staged, where)
+
+
+def _read(session: duckdb.DuckDBPyConnection, query: Query, staged: Staged, where: Where) -> Iterator[pa.RecordBatch]:
     statement = Statement(query, staged)
     fields = [pa.field(str(ref), _type(staged, statement.column(ref))) for ref in query.columns]
-    schema = pa.schema(fields)
     wanted = ", ".join(f"{statement.at(ref)} AS o{at}" for at, ref in enumerate(query.columns))
     conditions = statement.filters()
     if isinstance(where, Keys):
@@ -139,11 +149,12 @@ def read(session: duckdb.DuckDBPyConnection, query: Query, staged: Staged, where
     else:
         source = staged.source(statement.days(where) if statement.by_reading else "")
         conditions += statement.within(where)
-    order = f"ORDER BY {', '.join(statement.keys)}" if query.key else ""
-    text = f"SELECT {wanted} FROM {source}{_where(conditions)} {order}"
     if query.distinct:
         _refuse_distinct(query)
-        text = f"SELECT DISTINCT {wanted} FROM {source}{_where(conditions)} {order}"
+        wanted = f"DISTINCT {wanted}"
+    order = f"ORDER BY {', '.join(statement.keys)}" if query.key else ""
+    text = f"SELECT {wanted} FROM {source}{_where(conditions)} {order}"
+    schema = pa.schema(fields)
     return (batch.rename_columns(schema.names).cast(schema) for batch in _run(session, text, statement.values))
 
 

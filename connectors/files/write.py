@@ -11,11 +11,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from connectors.files.describe import NAME
 from connectors.files.formats import ROWS, Jsonl, format_of
-from connectors.files.merge import Merge, judge
+from connectors.files.merge import Merge, accepted, judge
 from connectors.files.settings import Settings
 from connectors.files.source import File, FileFault, Note, matches, parts, stamp_of
 from isthmus.connector import DIFFERENCES, PROBLEMS, Change, Outcome, Status, TableRows
@@ -61,7 +60,7 @@ def write(settings: Settings, change: Change, files: Mapping[str, tuple[File, ..
     problems = pa.concat_tables([PROBLEMS.empty_table(), *(found for _, found in judged)])
     refused = problems["position"].unique()
     merges = [
-        Merge(rows, wanted.filter(pc.invert(pc.is_in(wanted["position"], value_set=refused))), schema)
+        Merge(rows, accepted(rows, wanted, refused), schema)
         for rows, (wanted, _), schema in zip(change.tables, judged, schemas, strict=True)
     ]
     _apply(settings, list(zip(merges, targets, strict=True)), dry=change.dry_run)
