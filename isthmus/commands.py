@@ -104,9 +104,10 @@ def approve(
 ) -> None:
     """Approve a change larger than the flow's mass-change share; the run may then go on."""
     from isthmus.levels.download import open_desk
+    from isthmus.levels.replicate import MASS_CHANGE
 
     with open_desk(gate="off") as desk:
-        desk.ledger.approvals.approve(run, flow, by)
+        desk.ledger.approvals.approve(run, flow, MASS_CHANGE, by)
     typer.echo(f"{flow} of run {run} may change as many rows as it needs. Run it again with --run {run}.")
 
 

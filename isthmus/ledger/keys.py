@@ -18,7 +18,7 @@ from isthmus.errors import ConfigError
 from isthmus.ledger import tables
 from isthmus.ledger.database import Database, raw
 from isthmus.ledger.identity import birth_ids
-from isthmus.ledger.leaves import Leaves, is_empty, is_indexed, leaf, leaf_name
+from isthmus.ledger.leaves import Leaves, is_empty, is_indexed, leaf, leaf_name, walk_indexes
 from isthmus.ledger.pairs import add_pairs
 from isthmus.ledger.values import Pairs
 
@@ -164,6 +164,8 @@ class Keys:
         composed = sql.SQL(statement).format(
             source=leaf(leaves[0]), target=leaf(leaves[-1]), source_name=sql.Literal(source)
         )
+        if all(is_indexed(connection, name) for name in leaves):
+            walk_indexes(connection)
         ordered = keys.take(pc.sort_indices(keys))
         answers = []
         for start in range(0, len(ordered), CHUNK):

@@ -99,6 +99,17 @@ def is_indexed(connection: Connection, name: str) -> bool:
     return has(connection, f"{name}_k")
 
 
+def walk_indexes(connection: Connection) -> None:
+    """Join by index for the rest of the transaction: the planner would rather hash a whole partition for 50,000 keys.
+
+    Measured on 1M things: 512 ms a chunk by hash join, 55 ms by index.
+    """
+    raw(connection).execute("SELECT set_config(s, 'off', true) FROM unnest(%s::text[]) s", [_SLOW])
+
+
+_SLOW = ["enable_hashjoin", "enable_mergejoin", "enable_seqscan"]
+
+
 def is_empty(connection: Connection, name: str) -> bool:
     """Say whether a partition holds no row."""
     row = raw(connection).execute(sql.SQL("SELECT NOT EXISTS (SELECT FROM {})").format(leaf(name))).fetchone()

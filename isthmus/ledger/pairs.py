@@ -11,24 +11,23 @@ from sqlalchemy import Connection
 
 from isthmus.errors import ConflictError
 from isthmus.ledger.database import copy_in, raw
-from isthmus.ledger.leaves import is_indexed, leaf, leaf_name
+from isthmus.ledger.leaves import is_indexed, leaf, leaf_name, walk_indexes
 from isthmus.ledger.values import Pairs
 
 State = Literal["p", "c"]
 
 _NEW = """
 INSERT INTO {leaf} (client, key, id, state, run)
-SELECT DISTINCT ON (s.key) s.client, s.key, s.id, s.state, s.run FROM pg_temp.{stage} s
-WHERE NOT EXISTS (SELECT FROM {leaf} l WHERE l.key = s.key AND l.client = s.client)
-ORDER BY s.key ON CONFLICT DO NOTHING
+SELECT DISTINCT ON (key) client, key, id, state, run FROM pg_temp.{stage} ORDER BY key ON CONFLICT DO NOTHING
+"""
+_JUDGE = """
+SELECT (array_agg(s.key) FILTER (WHERE l.id IS DISTINCT FROM s.id))[1:3],
+    count(*) FILTER (WHERE l.id = s.id AND l.state <> s.state AND s.state = 'c')
+FROM pg_temp.{stage} s LEFT JOIN {leaf} l ON l.key = s.key AND l.client = s.client
 """
 _AGAIN = """
 UPDATE {leaf} l SET state = 'c', run = s.run FROM pg_temp.{stage} s
-WHERE l.key = s.key AND l.client = s.client AND l.id = s.id AND l.state <> 'c' AND s.state = 'c'
-"""
-_WRONG = """
-SELECT s.key FROM pg_temp.{stage} s LEFT JOIN {leaf} l ON l.key = s.key AND l.client = s.client
-WHERE l.id IS DISTINCT FROM s.id ORDER BY s.key LIMIT 3
+WHERE l.key = s.key AND l.client = s.client AND l.id = s.id AND l.state <> 'c'
 """
 
 
@@ -81,7 +80,7 @@ def _merge(connection: Connection, name: str, rows: pa.RecordBatch, object: str,
     columns = 'client text, key text COLLATE "C", id uuid, state "char", run integer'
     driver.execute(sql.SQL(f"CREATE TEMP TABLE {{stage}} ({columns}) ON COMMIT DROP").format(**names))
     copy_in(connection, sql.Identifier("pg_temp", stage), rows)
-    driver.execute(sql.SQL("ANALYZE pg_temp.{stage}").format(**names))
+    walk_indexes(connection)
     added = driver.execute(sql.SQL(_NEW).format(**names)).rowcount
     if added < rows.num_rows:
         _settle(connection, names, object, system)
@@ -90,8 +89,17 @@ def _merge(connection: Connection, name: str, rows: pa.RecordBatch, object: str,
 
 
 def _settle(connection: Connection, names: dict[str, sql.Identifier], object: str, system: str) -> None:
-    """Look at the pairs that were there already: confirm those that agree, refuse those that do not."""
+    """Look at the pairs that were there already: refuse those that do not agree, confirm the rest."""
     driver = raw(connection)
+    wrong, unconfirmed = driver.execute(sql.SQL(_JUDGE).format(**names)).fetchone() or (None, 0)
+    if wrong:
+        raise ConflictError(
+            f"key map of {object} in {system}: key {', '.join(wrong)} points to another thing, or its thing bears "
+            "another key there; expected one key per thing and side; nothing of this package was confirmed. "
+            f"Look with `isthmus trace {object} {wrong[0]}`"
+        )
+    if not unconfirmed:
+        return
     try:
         driver.execute(sql.SQL(_AGAIN).format(**names))
     except errors.UniqueViolation as error:
@@ -99,10 +107,3 @@ def _settle(connection: Connection, names: dict[str, sql.Identifier], object: st
             f"key map of {object} in {system}: a retired key came back, but its thing bears another key there by now; "
             "nothing of this package was confirmed, decide which of the two keys is right"
         ) from error
-    wrong = [row[0] for row in driver.execute(sql.SQL(_WRONG).format(**names))]
-    if wrong:
-        raise ConflictError(
-            f"key map of {object} in {system}: key {', '.join(wrong)} points to another thing, or its thing bears "
-            "another key there; expected one key per thing and side; nothing of this package was confirmed. "
-            f"Look with `isthmus trace {object} {wrong[0]}`"
-        )

@@ -31,12 +31,9 @@ def delta_flow(desk: Desk, flow: Flow) -> Tally:
             )
         until = f"{desk.clock():%Y%m%d}"
         keys = changed_keys(route, state.watermark or state.cursor)
-        if not len(keys):
-            desk.ledger.flows.move_watermark(route.name, until)
-            return Tally()
         run = desk.ledger.runs.start(desk.scenario.name, "delta", "delta", {"flow": route.name}, route.mapping_hash).id
-        tally = carry_keys(route, run, desk.worker(flow), keys, "delta")
-        desk.ledger.flows.move_watermark(route.name, until)
+        tally = carry_keys(route, run, desk.worker(flow), keys, "delta") if len(keys) else Tally()
+        desk.ledger.flows.advance(route.name, until, run)
         desk.ledger.runs.finish(run, "done", dict(tally.counts))
         return tally
 

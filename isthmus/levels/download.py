@@ -17,7 +17,7 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from isthmus.connector import KeyRange
-from isthmus.errors import SpecError
+from isthmus.errors import Finding, SpecError
 from isthmus.gate import OpenGate, open_gate
 from isthmus.ledger import Ledger
 from isthmus.levels.package import Carried, raw_key
@@ -114,7 +114,8 @@ def begin(desk: Desk, mode: Mode = "full", parameters: Mapping[str, Any] | None 
     a row; raises SpecError with all findings of all flows.
     """
     said = dict(parameters or {})
-    findings, hashes = [], []
+    findings: list[Finding] = []
+    hashes: list[str] = []
     for flow in desk.flows(said.get("objects") or ()):
         try:
             with desk.route(flow) as route:
@@ -134,7 +135,7 @@ def _identify(desk: Desk, flow: Flow) -> None:
     """Write down which systems this ledger serves: a test CRM is never fed from production's ledger."""
     for name in (flow.source, flow.target):
         system = desk.project.system(name)
-        desk.ledger.systems.identify(name, f"{system.connector}:{system.speaks}:{system.client}")
+        desk.ledger.systems.identify(name, f"{system.connector}:{system.speaks}", system.client)
 
 
 def plan_flow(desk: Desk, flow: Flow, run: str, keys: Sequence[str] = ()) -> list[str]:
@@ -179,17 +180,13 @@ def reconcile_flow(desk: Desk, flow: Flow, run: str = "") -> Reconciliation:
     """Compare both sides of a flow and keep the verdict."""
     with desk.route(flow) as route:
         found = reconcile(route, desk.ledger)
-    desk.ledger.reconciliations.put(
-        run,
-        found.flow,
-        {
-            "agrees": found.agrees,
-            "source_rows": found.source_rows,
-            "target_rows": found.target_rows,
-            "held": found.held,
-            "differences": len(found.differences),
-        },
-    )
+    said = {
+        "source_rows": found.source_rows,
+        "target_rows": found.target_rows,
+        "held": found.held,
+        "differences": len(found.differences),
+    }
+    desk.ledger.reconciliations.put(found.flow, "agrees" if found.agrees else "differs", said, run or None)
     return found
 
 

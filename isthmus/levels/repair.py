@@ -15,13 +15,15 @@ from isthmus.mapping.spec import Flow
 SHOWN = 20
 
 
-def compare_flow(desk: Desk, flow: Flow, *, repair: bool, dry_run: bool, cap: float, guard: bool) -> dict[str, Any]:
+def compare_flow(
+    desk: Desk, flow: Flow, *, repair: bool, dry_run: bool, cap: float, guard: bool, run: str = ""
+) -> dict[str, Any]:
     """Compare a flow and, if asked, send what differs again; raises ConflictError when more than `cap` would change.
 
     With `guard` only rows that stand on both sides count (edits in the target), and only flows that say
     `guard: repair` are put right.
     """
-    found = reconcile_flow(desk, flow)
+    found = reconcile_flow(desk, flow, run)
     keys = edited_keys(found) if guard else found.keys
     wanted = repair and (not guard or flow.guard == "repair")
     result = told(found, keys, guard)
@@ -33,9 +35,10 @@ def compare_flow(desk: Desk, flow: Flow, *, repair: bool, dry_run: bool, cap: fl
                 f"of {cap:.0%}. Look at the differences first; --cap {share:.2f} lets them all be sent."
             )
         if not dry_run:
-            run = begin(desk, "repair", {"objects": [flow.object]})
-            tally = carry_flow(desk, flow, run, keys, "guard" if guard else "repair")
-            desk.ledger.runs.finish(run, "done", {"repaired": tally.counts["updated"] + tally.counts["inserted"]})
+            own = run or begin(desk, "repair", {"objects": [flow.object]})
+            tally = carry_flow(desk, flow, own, keys, "guard" if guard else "repair")
+            if not run:
+                desk.ledger.runs.finish(own, "done", {"repaired": tally.counts["updated"] + tally.counts["inserted"]})
             result["counts"] = dict(tally.counts)
             result["repaired"] = tally.counts["updated"] + tally.counts["inserted"] >= len(keys)
     return result

@@ -6,10 +6,12 @@ is read; the delta waits until the object is loaded and starts from that cursor.
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -19,14 +21,16 @@ import pyarrow.compute as pc
 from isthmus.connector import KeyRange, Keys, Where
 from isthmus.errors import ConflictError, DataError, IsthmusError, SystemUnavailable
 from isthmus.gate import Gate
-from isthmus.ledger import Claimed, Ledger
+from isthmus.ledger import Claimed, Ledger, Package
 from isthmus.levels.package import Care, Carried, Raw, carry, raw_key, read_raw
 from isthmus.levels.route import Route
 from isthmus.mapping.plan import ReadPlan
 
-LEASE = timedelta(seconds=60)
+LEASE = timedelta(minutes=5)
 PARKED_SHARE = 0.01  # more than this for one cause stops the object with one finding
 PARKED_FLOOR = 100
+MASS_CHANGE = "mass change"
+MASS_CHANGE_FLOOR = 1_000  # below this many rows nobody is asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +73,8 @@ def plan_load(route: Route, run: str, worker: Worker, within: KeyRange | None = 
         raise ConflictError(
             f"{route.name} is paused by {state.paused_by}: {state.paused_why}. `isthmus flows resume {route.name}`"
         )
-    ledger.flows.begin_load(
-        route.name, run, cursor=f"{worker.clock():%Y%m%d}", fill=within is None and is_empty(route, ledger)
-    )
+    fill = within is None and is_empty(route, ledger)
+    ledger.flows.begin_load(route.name, run, cursor=f"{worker.clock():%Y%m%d}", fill=fill)
     ledger.keys.prepare(route.object, (route.flow.source, route.flow.target))
     packages: list[str] = []
     for plan in route.reads:
@@ -99,7 +102,9 @@ def load(route: Route, run: str, worker: Worker, only: Sequence[str] | None = No
     """
     tally = Tally()
     state = worker.ledger.flows.state(route.name)
-    planned = worker.ledger.packages.rows_planned(run, route.name)
+    packages = worker.ledger.packages.list(run, route.name)
+    planned = sum(package.range.rows or 0 for package in packages)
+    take_over(route, run, worker)
     with ThreadPoolExecutor(1, thread_name_prefix="read") as reader:
         ahead: Future[Ahead | None] = reader.submit(read_ahead, route, run, worker, only)
         while (item := ahead.result()) is not None:
@@ -128,21 +133,54 @@ class Ahead:
 
 
 def read_ahead(route: Route, run: str, worker: Worker, only: Sequence[str] | None) -> Ahead | None:
-    """Claim the next package and read it; None when no package of the run is open any more."""
+    """Claim the next package and read it; None when no package of the run is open any more.
+
+    A package that another worker holds is waited for: it is theirs to finish, or ours once the lease has run out.
+    """
     ledger = worker.ledger
-    while True:
-        claimed = ledger.packages.claim(run, route.name, worker.name, LEASE, only, route.mapping_hash)
-        if claimed is not None:
-            break
-        if not ledger.packages.open(run, route.name, only):
+    while (claimed := ledger.packages.claim(run, route.name, worker.name, LEASE, only, route.mapping_hash)) is None:
+        held = [package for package in ledger.packages.open(run, route.name) if only is None or package.id in only]
+        if not any(package.state == "claimed" and package.worker != worker.name for package in held):
             return None
-        worker.sleep(1.0)  # somebody else's lease: theirs to finish, or ours once it has run out
+        take_over(route, run, worker)
+        worker.sleep(0.5)
     plan = next(plan for plan in route.reads if plan.variant == claimed.variant)
     try:
         return Ahead(claimed, plan, read_raw(route.source, plan, claimed.range))
     except SystemUnavailable as gone:
         ledger.packages.fail(claimed, "source unavailable", str(gone), retryable=True)
         raise
+
+
+def take_over(route: Route, run: str, worker: Worker) -> None:
+    """Give back the packages of workers of this machine that are no more, without waiting for their leases."""
+    for package in worker.ledger.packages.open(run, route.name):
+        if package.state == "claimed" and died(package.worker, worker.name):
+            with suppress(ConflictError):  # somebody was quicker
+                worker.ledger.packages.fail(as_claimed(package), "worker died", package.worker, retryable=True)
+
+
+def died(other: str, own: str) -> bool:
+    """Tell whether a worker `host:pid[:task]` ran on our host and its process is gone."""
+    host, _, rest = other.partition(":")
+    pid = rest.partition(":")[0]
+    if other == own or host != own.partition(":")[0] or not pid.isdigit():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+def as_claimed(package: Package) -> Claimed:
+    """Speak for the holder of a package."""
+    return Claimed(
+        package.run, package.id, package.flow, package.variant, package.number, package.range, package.epoch,
+        package.worker, LEASE, package.lease_until or datetime.min, package.mapping_hash,
+    )  # fmt: skip
 
 
 def _carry(route: Route, item: Ahead, worker: Worker, care: Care) -> Carried:
@@ -152,7 +190,10 @@ def _carry(route: Route, item: Ahead, worker: Worker, care: Care) -> Carried:
         worker.ledger.packages.fail(item.claimed, "target unavailable", str(gone), retryable=True)
         raise
     except ConflictError as held:
-        worker.ledger.packages.fail(item.claimed, "held", str(held), retryable=True)
+        if care.allowance is not None:
+            worker.ledger.approvals.ask(item.claimed.run, route.name, MASS_CHANGE, 1.0)
+        with suppress(ConflictError):  # fenced off: it is another's package by now
+            worker.ledger.packages.fail(item.claimed, "held", str(held), retryable=True)
         raise
 
 
@@ -175,21 +216,21 @@ def _stop_if_withheld(route: Route, item: Ahead, carried: Carried, worker: Worke
 
 def stop_if_parked(route: Route, run: str, ledger: Ledger, planned: int) -> None:
     """Stop an object of which more than one percent waits for the same cause: the parent's load is what failed."""
-    for (name, message), number in ledger.exceptions.causes(run, route.name, "parked").items():
-        if number > max(PARKED_FLOOR, PARKED_SHARE * planned):
+    for reason in ledger.exceptions.counts(run, route.name):
+        if reason.kind == "parked" and reason.rows > max(PARKED_FLOOR, PARKED_SHARE * planned):
             raise DataError(
-                f"{route.name}: {number:,} of {planned:,} rows are parked because {name} {message}. "
-                f"Load that object first (or see why it was rejected), then run again; parked rows go by themselves."
+                f"{route.name}: {reason.rows:,} of {planned:,} rows wait for a {reason.waits_object} that {reason.field} "
+                f"names. Load {reason.waits_object} first (`isthmus rejected` says why rows of it are missing), then "
+                f"run again; parked rows go by themselves."
             )
 
 
 def mass_change_allowance(route: Route, run: str, ledger: Ledger, tally: Tally) -> int | None:
     """Return how many more rows this run may update or delete unasked; None once a person has approved it."""
-    if ledger.approvals.is_approved(run, route.name):
+    if ledger.approvals.is_approved(run, route.name, MASS_CHANGE):
         return None
     held = ledger.keys.count(route.object, route.flow.target)
-    allowed = max(1_000, int(route.flow.mass_change * held))
-    return max(0, allowed - tally.counts["updated"])
+    return max(0, max(MASS_CHANGE_FLOOR, int(route.flow.mass_change * held)) - tally.counts["updated"])
 
 
 def _throttle(rows_per_s: float | None, carried: Carried, worker: Worker) -> None:
@@ -217,17 +258,19 @@ def release_parked(route: Route, run: str, worker: Worker) -> Tally:
 def carry_keys(route: Route, run: str, worker: Worker, keys: pa.Array, label: str) -> Tally:
     """Carry an explicit set of objects by canonical key: a release, a request, a delta, a repair."""
     tally = Tally()
+    packages = worker.ledger.packages
     for plan in route.reads:
         for chunk in chunks(keys, route.package_rows):
-            claimed = worker.ledger.packages.claim_keys(
-                run, route.name, f"{label} {plan.variant}".strip(), chunk, worker.name, LEASE, route.mapping_hash
-            )
-            raw = read_raw(route.source, plan, Keys(raw_key(plan, chunk)))
+            name = f"{label} {plan.variant} {len(packages.list(run, route.name)) + 1}".replace("  ", " ")
+            (planned,) = packages.plan(run, route.name, [KeyRange(rows=len(chunk))], name)
+            claimed = packages.claim(run, route.name, worker.name, LEASE, [planned.id], route.mapping_hash)
+            assert claimed is not None
+            item = Ahead(claimed, plan, read_raw(route.source, plan, Keys(raw_key(plan, chunk))))
             allowance = mass_change_allowance(route, run, worker.ledger, tally)
-            carried = _carry(route, Ahead(claimed, plan, raw), worker, Care(worker.gate, allowance=allowance))
+            carried = _carry(route, item, worker, Care(worker.gate, allowance=allowance))
             tally.add(carried)
             worker.report(route, carried)
-            _stop_if_withheld(route, Ahead(claimed, plan, raw), carried, worker)
+            _stop_if_withheld(route, item, carried, worker)
     return tally
 
 

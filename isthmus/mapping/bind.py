@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from isthmus.connector import ColumnRef, Comparison, Source
 from isthmus.errors import Finding, SpecError
-from isthmus.mapping.functions import Context, Step
-from isthmus.mapping.functions.registry import bind
+from isthmus.mapping.functions import Context
+from isthmus.mapping.functions.registry import bind_all
 from isthmus.mapping.plan import BoundPipe
 from isthmus.mapping.spec import Catalogue, MappedTable, MappingSpec, Pipe, Position
 
@@ -34,13 +34,11 @@ def context_of(catalogue: Catalogue, system: str) -> Context:
 
 def bind_pipe(pipe: Pipe, context: Context) -> BoundPipe:
     """Bind every call of a pipe; a bare column is read as it is (text)."""
-    steps: list[Step] = []
-    for call in pipe.calls:
-        try:
-            steps.append(bind(call, context))
-        except ValueError as wrong:
-            raise refuse(call.position, str(wrong)) from wrong
-    return BoundPipe(tuple(f"{alias}.{column}" for alias, column in pipe.columns), tuple(steps))
+    names = tuple(f"{alias}.{column}" for alias, column in pipe.columns)
+    try:
+        return BoundPipe(names, bind_all(pipe.calls, len(names), context))
+    except ValueError as wrong:
+        raise refuse(pipe.position, str(wrong)) from wrong
 
 
 def value_of(text: str, catalogue: Catalogue, position: Position) -> str:

@@ -109,7 +109,7 @@ class Speller:
                     fault,
                     filling.name or "key",
                     step.name,
-                    f"does not fit {filling.pipe.columns[0]}: expected {step.expects}",
+                    f"does not fit {filling.pipe.columns[0]}: expected {step.expects_model or step.expects}",
                 )
             arrays = converted.arrays
         return arrays
@@ -174,10 +174,12 @@ def _named(table: WriteTable, role: str) -> tuple[str, ...]:
 
 
 def _present(table: WriteTable, batch: pa.RecordBatch) -> pa.Array:
-    """An optional table gets a row only where a field has something to say: its key is not initial."""
+    """An optional table gets a row only where its key has something to say: what is not constant is not initial."""
     masks = []
-    for name in _named(table, "key"):
-        array = batch.column(name)
+    for column in table.columns:
+        if column.role != "key" or column.filling.kind == "constant":
+            continue
+        array = batch.column(column.column.column)
         blank = pa.scalar("", pa.string()) if pa.types.is_string(array.type) else None
         mask = pc.is_valid(array) if blank is None else pc.not_equal(pc.utf8_trim(array, "0 "), blank)
         masks.append(pc.fill_null(mask, False))

@@ -20,17 +20,17 @@ def store_url(role: str = "engine", place: Place | None = None) -> str:
     """Return the URL of the store for a role: `postgresql://login:secret@host:port/database`.
 
     `ISTHMUS_DATABASE_URL_<ROLE>` comes first, then `ISTHMUS_DATABASE_URL` (not for Airflow, which needs a database
-    of its own), then the private server, running or not. Raises ConfigError with the places tried.
+    of its own), then the private server, running or not. With a `place` only its private server is asked. Raises
+    ConfigError with the places tried.
     """
     known = roles.role_named(role)
-    variables = [f"{VARIABLE}_{role.upper()}", *([VARIABLE] if role != "airflow" else [])]
-    named = next((os.environ[name] for name in variables if os.environ.get(name)), None)
+    named = None if place else _named(role)
     if named:
         return named
     place = place or private_place()
     port = place.read("port")
     if port is None or place.read("layout") is None:
-        tried = ", ".join(f"{name} is not set" for name in variables)
+        tried = ", ".join(f"{name} is not set" for name in _variables(role))
         raise ConfigError(
             f"no store: {tried}, and no private server was ever started in {place.folder}; "
             "run `isthmus store start`, or set ISTHMUS_DATABASE_URL to a PostgreSQL (15 or newer) of your own"
@@ -72,15 +72,20 @@ def _administrator(name: str, role: str, place: Place | None) -> psycopg.Connect
         raise ConfigError(f"database name {name!r}: expected a lower-case letter, then letters, digits or _")
     url = store_url(role, place)
     try:
-        if _is_named(role):
+        if place is None and _named(role):
             return psycopg.connect(url, autocommit=True)
         return layout.connect(place or private_place(), "postgres")
     except psycopg.OperationalError as error:
         raise SystemUnavailable(unreachable(url)) from error
 
 
-def _is_named(role: str) -> bool:
-    return bool(os.environ.get(VARIABLE) or os.environ.get(f"{VARIABLE}_{role.upper()}"))
+def _variables(role: str) -> list[str]:
+    return [f"{VARIABLE}_{role.upper()}", *([VARIABLE] if role != "airflow" else [])]
+
+
+def _named(role: str) -> str | None:
+    """Return the URL that the environment names for a role."""
+    return next((os.environ[name] for name in _variables(role) if os.environ.get(name)), None)
 
 
 def _login(url: str, connection: psycopg.Connection[tuple[object, ...]]) -> str:
@@ -91,7 +96,7 @@ def unreachable(url: str) -> str:
     """Return what to tell a person whose store does not answer; the URL's password is left out."""
     parts = urlsplit(url)
     where = f"{parts.hostname or 'local socket'}:{parts.port or 5432}"
-    cure = f"check {VARIABLE} and that server" if _is_named("engine") else "run `isthmus store start`"
+    cure = f"check {VARIABLE} and that server" if _named("engine") == url else "run `isthmus store start`"
     return f"the store at {where} does not answer; {cure}"
 
 

@@ -1,0 +1,147 @@
+"""The end of a run in words: what was read, written, held and why, how fast, and whether both sides agree."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from isthmus.levels.download import Desk
+from isthmus.levels.package import Carried
+from isthmus.levels.preview import Preview
+from isthmus.levels.route import Route
+
+COUNTS = ("read", "inserted", "updated", "unchanged", "rejected", "parked", "filtered", "warned")
+
+
+def summary(desk: Desk, run: str) -> dict[str, Any]:
+    """Sum up a run from the ledger: per flow, in total, the reasons, the warnings, the verdicts."""
+    ledger = desk.ledger
+    flows: dict[str, Counter[str]] = {}
+    for package in ledger.packages.list(run):
+        flows.setdefault(package.flow, Counter()).update(package.counts)
+    totals: Counter[str] = sum(flows.values(), Counter())
+    begun = ledger.runs.get(run)
+    took = ((begun.finished_at or desk.clock()) - begun.started_at).total_seconds()
+    reasons = [reason for flow in flows for reason in ledger.exceptions.counts(run, flow)]
+    return {
+        "run": run,
+        "scenario": begun.scenario,
+        "seconds": round(took, 1),
+        "rows_per_second": round(totals["read"] / took) if took else 0,
+        "flows": {name: {what: counts[what] for what in COUNTS} for name, counts in flows.items()},
+        "totals": {what: totals[what] for what in COUNTS},
+        "reasons": [
+            {
+                "flow": r.flow,
+                "kind": r.kind,
+                "field": r.field,
+                "code": r.code,
+                "waits_for": r.waits_object,
+                "rows": r.rows,
+            }
+            for r in reasons
+        ],
+        "warnings": warnings(desk, run),
+        "reconciliation": {
+            r.flow: {"verdict": r.verdict, **r.result} for r in reversed(ledger.reconciliations.list(run=run))
+        },
+    }
+
+
+def warnings(desk: Desk, run: str) -> list[dict[str, Any]]:
+    """Add up the warnings of a run over its packages: mapping rules, slices, expectations of the gate."""
+    found: Counter[tuple[str, str, str]] = Counter()
+    for result in desk.ledger.gate_results.list(run=run, limit=100_000):
+        for item in result.result.get("warnings", ()):
+            found[result.flow, item["field"], item["message"]] += item["rows"]
+    return [{"flow": f, "field": name, "message": text, "rows": rows} for (f, name, text), rows in found.most_common()]
+
+
+# --- for people ---------------------------------------------------------------------------------------------------
+
+
+def print_progress(route: Route, carried: Carried, console: Console | None = None) -> None:
+    """Print a line for a package that was carried."""
+    counts = carried.counts
+    shown = ", ".join(f"{counts[what]:,} {what}" for what in COUNTS if counts.get(what))
+    (console or Console()).print(f"  {route.object:<20} {shown}", highlight=False)
+
+
+def print_summary(found: dict[str, Any], console: Console | None = None) -> None:
+    """Print the summary of a run."""
+    console = console or Console()
+    table = Table(title=f"{found['scenario']}: run {found['run']}", title_justify="left", header_style="bold")
+    table.add_column("flow")
+    for what in COUNTS:
+        table.add_column(what, justify="right")
+    table.add_column("both sides")
+    for name, counts in found["flows"].items():
+        verdict = found["reconciliation"].get(name, {}).get("verdict", "")
+        table.add_row(name, *(number(counts[what]) for what in COUNTS), verdict)
+    table.add_section()
+    table.add_row("total", *(number(found["totals"][what]) for what in COUNTS), "")
+    console.print(table)
+    console.print(f"{found['rows_per_second']:,} rows/s in {found['seconds']} s", highlight=False)
+    _print_reasons(found, console)
+
+
+def _print_reasons(found: dict[str, Any], console: Console) -> None:
+    if found["reasons"]:
+        table = Table(title="Held, and why", title_justify="left", header_style="bold")
+        for name in ("flow", "", "field", "reason", "rows"):
+            table.add_column(name, justify="right" if name == "rows" else "left")
+        for item in found["reasons"]:
+            why = f"waits for {item['waits_for']}" if item["waits_for"] else item["code"]
+            table.add_row(item["flow"], item["kind"], item["field"], why, number(item["rows"]))
+        console.print(table)
+    if found["warnings"]:
+        table = Table(title="Carried with a warning", title_justify="left", header_style="bold")
+        for name in ("flow", "field", "warning", "rows"):
+            table.add_column(name, justify="right" if name == "rows" else "left")
+        for item in found["warnings"]:
+            table.add_row(item["flow"], item["field"], item["message"], number(item["rows"]))
+        console.print(table)
+
+
+def print_preview(found: Preview, console: Console | None = None) -> None:
+    """Print what a run would do."""
+    console = console or Console()
+    counts = found.counts
+    new, changed, same = counts["inserted"], counts["updated"], counts["unchanged"]
+    console.print(
+        f"[bold]{found.flow}[/bold]: {counts['read']:,} read: {new:,} new, {changed:,} changed, {same:,} the same, "
+        f"{counts['rejected']:,} rejected, {counts['parked']:,} parked, {counts['filtered']:,} left out",
+        highlight=False,
+    )
+    for (state, name, message), rows in found.reasons.most_common():
+        console.print(f"  {state}: {name}: {message} ({rows:,})", highlight=False)
+    for (name, message), rows in found.warnings.most_common():
+        console.print(f"  warning: {name}: {message} ({rows:,})", highlight=False)
+    for row in found.differences:
+        console.print(
+            f"  {row['table']}.{row['column']}: {row['current']!r} would become {row['wanted']!r}", highlight=False
+        )
+
+
+def print_comparison(found: dict[str, Any], console: Console | None = None) -> None:
+    """Print the verdict on a flow and its first differences."""
+    console = console or Console()
+    verdict = "agrees" if found["agrees"] else f"{found['rows_differing']:,} rows differ"
+    if found["repaired"]:
+        verdict += ", put right"
+    held = f", {found['held']:,} held" if found["held"] else ""
+    rows = f"{found['source_rows']:,} rows here, {found['target_rows']:,} there{held}"
+    console.print(f"[bold]{found['flow']}[/bold]: {verdict} ({rows})", highlight=False)
+    for row in found["differences"]:
+        console.print(
+            f"  {row['key'] or row['target_key']}.{row['field']}: {row['source']} here, {row['target']} there",
+            highlight=False,
+        )
+
+
+def number(value: int) -> str:
+    """Write a count; nothing for zero, so that the eye finds what is there."""
+    return f"{value:,}" if value else "·"
