@@ -37,9 +37,8 @@ def check(spec: MappingSpec, scope: Scope) -> None:
     _lines((*spec.fields, *spec.reads, *spec.copies), fields, aliases, context, spec, scope)
     _pipe(spec.key, aliases, context, scope)
     _deleted_gives_yes_or_no(spec, aliases, context, scope)
-    inside = [*aliases, *(f"{entry.name}.{table.alias}" for entry in spec.lists for table in entry.tables)]
     for pipe in spec.known_as.values():
-        _pipe(pipe, inside, context, scope)
+        _pipe(pipe, aliases, context, scope)
     _make_is_known(spec.make, spec.tables, scope)
     for entry in spec.lists:
         own = [*aliases, *(table.alias for table in entry.tables)]
@@ -96,7 +95,11 @@ def sentence(text: str) -> str:
 
 def _pipe(pipe: Pipe, aliases: Sequence[str], context: Context, scope: Scope) -> Bound:
     for alias, _ in pipe.columns:
-        scope.known(alias, aliases, "there is no table", pipe.position)
+        if "." in alias:
+            message = f'"{alias}" is a table of a list, and this line reads the object\'s own tables.'
+            scope.add(place(alias, pipe.position), f'{message} Tie it there too, with "lookup: yes" and "at: today".')
+        else:
+            scope.known(alias, aliases, "there is no table", pipe.position)
     found = bound(pipe, context, scope)
     if len(pipe.columns) > 1 and not pipe.calls:
         joined = " + ".join(column for _, column in pipe.columns)

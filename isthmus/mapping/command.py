@@ -93,11 +93,11 @@ def list_(folder: Folder = None, as_json: Json = False) -> None:
     for name in catalogue.order(tuple(catalogue.models)):
         systems = [system for system, object_ in catalogue.mappings if object_ == name]
         flows = [f"{a} -> {b}" for a, b in documents.routes(catalogue, name) if a != b]
-        rows.append({"object": name, "systems": systems, "flows": flows, "about": catalogue.models[name].about})
+        rows.append((name, systems, flows, catalogue.models[name].about))
     if as_json:
-        _print_json(rows)
+        _print_json([dict(zip(("object", "systems", "flows", "about"), row, strict=True)) for row in rows])
         return
-    cells = [(row["object"], ", ".join(row["systems"]), ", ".join(row["flows"]), row["about"]) for row in rows]
+    cells = [(name, ", ".join(systems), ", ".join(flows), about) for name, systems, flows, about in rows]
     typer.echo("\n".join(sheet.table(("object", "spoken by", "flows", "what it is"), cells)))
 
 
@@ -166,9 +166,8 @@ def docs(
     else:
         typer.echo("\n".join(f"{'out of date' if compare else 'written'}: docs/{name}" for name in touched))
     if compare and touched:
-        raise SpecError(
-            [Finding(f"docs/{name}", 1, 1, "this page is out of date. Run `isthmus docs`.") for name in touched]
-        )
+        typer.echo("\nRun `isthmus docs` and commit what it writes.", err=True)
+        raise typer.Exit(SpecError.exit_code)
 
 
 def _print_json(value: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from isthmus.errors import Finding, SpecError, did_you_mean
+from isthmus.errors import ConfigError, did_you_mean
 from isthmus.mapping.check_pipes import typed
 from isthmus.mapping.spec import Catalogue, Field, ListField, MappedField, MappedList, MappingSpec, Model, Pipe
 
@@ -69,10 +69,10 @@ class Sheet:
 
 
 def compose(catalogue: Catalogue, object_: str, source: str, target: str) -> Sheet:
-    """Put the mappings of two systems side by side; raises SpecError for names the catalogue does not have."""
+    """Put the mappings of two systems side by side; raises ConfigError for names the catalogue does not have."""
     model = catalogue.models.get(object_)
     if model is None:
-        raise _unknown(f'the model has no object "{object_}".', object_, catalogue.models)
+        raise _unknown(f'The model has no object "{object_}".', object_, catalogue.models)
     reading, writing = (_specs(catalogue, system, object_) for system in (source, target))
     rows = tuple(_rows(model, reading, writing))
     return Sheet(
@@ -98,13 +98,13 @@ def _specs(catalogue: Catalogue, system: str, object_: str) -> tuple[MappingSpec
     specs = catalogue.mappings.get((system, object_))
     if specs is None:
         systems = [speaker for speaker, name in catalogue.mappings if name == object_]
-        hint = f" {object_} is mapped by: {', '.join(systems)}."
+        hint = f" {object_} is mapped by: {', '.join(systems) or 'nobody'}."
         raise _unknown(f'"{system}" has no mapping of "{object_}".{hint}', system, systems)
     return specs
 
 
-def _unknown(message: str, name: str, known: Iterable[str]) -> SpecError:
-    return SpecError([Finding("mappings", 1, 1, message + did_you_mean(name, known))])
+def _unknown(message: str, name: str, known: Iterable[str]) -> ConfigError:
+    return ConfigError(message + did_you_mean(name, known))
 
 
 def _rows(model: Model, reading: Sequence[MappingSpec], writing: Sequence[MappingSpec]) -> Iterator[Row]:
