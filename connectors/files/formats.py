@@ -118,12 +118,9 @@ class Csv:
         except (UnicodeError, pa.ArrowInvalid) as error:
             if "Empty CSV file" in str(error):
                 return
-            told = (
-                "is not valid text"
-                if "UTF8" in str(error) or isinstance(error, UnicodeError)
-                else "cannot be cut into rows"
-            )
-            raise FileFault("unreadable", f"the file {told}; check delimiter, quotes and encoding") from error
+            if isinstance(error, UnicodeError) or "UTF8" in str(error):
+                raise FileFault("encoding", f"the file is not {self._encoding} text; declare its encoding") from error
+            raise FileFault("unreadable", "the file cannot be cut into rows; check delimiter and quotes") from error
 
     @contextmanager
     def write(self, path: Path, schema: pa.Schema) -> Iterator[Callable[[pa.RecordBatch], None]]:
@@ -214,11 +211,11 @@ class Parquet:
         """Yield the rows; a part whose columns differ from the table's is refused."""
         with self._opened(part) as file:
             found = file.schema_arrow.remove_metadata()
-            if not found.equals(schema):
+            if (found.names, found.types) != (schema.names, schema.types):
                 raise FileFault("header_other", "the file has other columns or types than the first file of the table")
             start = 1
             for batch in file.iter_batches(ROWS):
-                yield batch.replace_schema_metadata(None), partial(operator.add, start)
+                yield pa.RecordBatch.from_arrays(batch.columns, schema=schema), partial(operator.add, start)
                 start += batch.num_rows
 
     @contextmanager
