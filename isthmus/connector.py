@@ -290,6 +290,14 @@ class Connector(Protocol):
         """Give back sessions and locks."""
 
 
+@runtime_checkable
+class Analyzes(Protocol):
+    """A connector whose system keeps statistics for its query planner, and can renew them after a load."""
+
+    def analyze(self, tables: Sequence[str]) -> None:
+        """Renew the statistics of tables."""
+
+
 def connector_class(kind: str) -> Callable[[Mapping[str, Any]], Connector]:
     """Return the connector registered under `kind`; raises ConfigError naming those installed."""
     known = {point.name: point for point in entry_points(group=GROUP)}

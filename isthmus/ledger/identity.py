@@ -1,7 +1,7 @@
 """The Isthmus id of a new thing: 128 bits made of the key it was born with, so a retry makes the same one.
 
-MurmurHash3 x64 128 over whole columns, begun with the MD5 of object, system and client. Measured per 100,000
-keys of ten characters: this 10 ms, MD5 in DuckDB 24 ms and its import, hashlib in a loop 47 ms.
+The first six bytes follow the key, the rest is a hash: things with neighbouring keys get neighbouring ids, and the
+indexes of the key map and of targets that use the id as their own key are filled from left to right.
 """
 
 from __future__ import annotations
@@ -22,20 +22,37 @@ _BYTES_AT_ONCE = 16 << 20
 
 
 def birth_ids(object: str, system: str, client: str, keys: pa.Array) -> pa.Array:
-    """Return fixed_size_binary(16) ids for text keys of one object in one system; null stays null."""
+    """Return fixed_size_binary(16) ids for text keys of one object in one system; null stays null.
+
+    Bytes 0-5 hold the low four bits of the key's last twelve characters, the others come from MurmurHash3 x64 128
+    of the key, begun with the MD5 of object, system and client. Version and variant bits make it a UUID version 8.
+    """
     begin = hashlib.md5("\0".join((object, system, client)).encode(), usedforsecurity=False).digest()
     first, second = np.frombuffer(begin, "<u8")
-    halves = murmur3(keys, int(first), int(second))
-    octets = halves.astype("<u8").view(np.uint8).reshape(-1, 16)
-    # Version 8 and the variant of RFC 9562: a UUID whose bits are the maker's own.
+    octets = murmur3(keys, int(first), int(second)).astype("<u8").view(np.uint8).reshape(-1, 16)
+    octets[:, :6] = _neighbourhood(keys)
     octets[:, 6] = octets[:, 6] & 0x0F | 0x80
     octets[:, 8] = octets[:, 8] & 0x3F | 0x80
     ids = pa.Array.from_buffers(pa.binary(16), len(keys), [None, pa.py_buffer(octets.tobytes())])
     return ids if not keys.null_count else pc.if_else(keys.is_valid(), ids, pa.scalar(None, pa.binary(16)))
 
 
+def _neighbourhood(keys: pa.Array) -> npt.NDArray[np.uint8]:
+    """Pack the last twelve characters of each key into six bytes; for digits that is their order."""
+    data, offsets = _octets(keys)
+    places = offsets[1:, None] - np.arange(12, 0, -1)
+    inside = places >= offsets[:-1, None]
+    nibbles = np.zeros(places.shape, np.uint8)
+    nibbles[inside] = data[places[inside]] & 0x0F
+    return nibbles[:, 0::2] << 4 | nibbles[:, 1::2]
+
+
 def murmur3(keys: pa.Array, first: int, second: int) -> Words:
-    """Return the two 64-bit halves per key, shape (n, 2); `first` and `second` are the state it begins with."""
+    """Return the two 64-bit halves per key, shape (n, 2); `first` and `second` are the state it begins with.
+
+    Over whole columns: 10 ms per 100,000 keys of ten characters, where MD5 in DuckDB takes 24 ms beside its import
+    and hashlib in a loop 47 ms.
+    """
     data, offsets = _octets(keys)
     result = np.empty((len(keys), 2), np.uint64)
     widest = int(np.diff(offsets).max(initial=0))

@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from isthmus.connector import KeyRange, Keys, Where
+from isthmus.connector import Analyzes, KeyRange, Keys, Where
 from isthmus.errors import ConflictError, DataError, IsthmusError, SystemUnavailable
 from isthmus.gate import Gate
 from isthmus.ledger import Claimed, Ledger, Package
@@ -244,6 +244,8 @@ def _throttle(rows_per_s: float | None, carried: Carried, worker: Worker) -> Non
 def finish_load(route: Route, run: str, worker: Worker) -> Tally:
     """Index the key map, let parked rows go whose parents have come, and declare the object loaded."""
     worker.ledger.keys.index(route.object)
+    if isinstance(route.target, Analyzes) and worker.ledger.flows.state(route.name).fill:
+        route.target.analyze(tuple(dict.fromkeys(table.table for table in route.write.tables)))
     tally = release_parked(route, run, worker)
     worker.ledger.flows.finish_load(route.name, run)
     return tally
