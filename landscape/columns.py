@@ -105,9 +105,8 @@ def join(*parts: Any) -> Any:
 def guid(draw: Draw, stream: str, ids: Ids) -> Any:
     """Return a RAW16 for every id, ascending in id as time-based GUIDs are."""
     tick = ids * _TICK + draw.below(f"{stream}.tick", ids, _TICK)
-    high = (tick.astype(np.uint64) | np.uint64(0x0050 << 48)).astype(">u8")
-    low = draw.bits(stream, ids).astype(">u8")
-    data = np.stack([high, low], axis=1)
+    high = tick.astype(np.uint64) | np.uint64(0x0050 << 48)
+    data = np.stack([high, draw.bits(stream, ids)], axis=1).astype(">u8")
     flat = pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(ids), [None, pa.py_buffer(data)])
     return flat.cast(pa.binary())
 

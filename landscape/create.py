@@ -82,3 +82,12 @@ def _fill_all(
     order = sorted(tables(system), key=lambda name: _HEAVY.index(name) if name in _HEAVY else len(_HEAVY))
     with ThreadPoolExecutor(2) as pool:
         return dict(pool.map(one, order))
+
+
+def drop(isu_url: str, crm_url: str) -> None:
+    """Drop the tables of both systems and the manifest."""
+    urls: tuple[tuple[str, SystemName], ...] = ((isu_url, "isu"), (crm_url, "crm"))
+    for url, system in urls:
+        with psycopg.connect(url) as connection:
+            names = ", ".join(name.lower() for name in (*tables(system), "landscape_manifest"))
+            connection.execute(f"DROP TABLE IF EXISTS {names} CASCADE")

@@ -43,8 +43,8 @@ class Site:
     def choose(self, number: int, mask: Mask | bool = True, among: Ids | None = None) -> Ids:
         """Return one contract per window that the mask allows, among current ones or those given.
 
-        Slots keep defects apart: groups of four neighbours are dealt anew to the defects in each block. Contracts with
-        a meter of the market are spared.
+        Slots keep defects apart: groups of four neighbours are dealt anew to the defects in each block; others serve
+        only where a whole window has no fitting ones. Contracts with a meter of the market are spared.
         """
         plan, draw = self.world.plan, self.world.draw
         ids = self.contracts if among is None else among
@@ -53,7 +53,9 @@ class Site:
             usual &= ~plan.is_former(ids)
         turn = draw.below("defects.turn", ids // BLOCK, _GROUPS)
         own = (ids % BLOCK // 4 + turn) % _GROUPS == number % _GROUPS
-        rank = draw.share(f"defect.{number}", ids) + np.where(own, 0.0, 1.0) + np.where(usual & mask, 0.0, 10.0)
+        whole = (ids // WINDOW + 1) * WINDOW <= plan.contracts
+        allowed = usual & mask & (own | whole | (among is not None))
+        rank = draw.share(f"defect.{number}", ids) + np.where(own, 0.0, 1.0) + np.where(allowed, 0.0, 10.0)
         order = np.lexsort((rank, ids // WINDOW))
         best = order[np.unique((ids // WINDOW)[order], return_index=True)[1]]
         return np.sort(ids[best[rank[best] < 10.0]])
