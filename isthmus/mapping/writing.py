@@ -115,6 +115,7 @@ class Speller:
         return arrays
 
     def _values(self, filling: Filling, entries: ListRecords | None) -> tuple[pa.Array, ...]:
+        assert filling.pipe is not None
         if filling.kind == "key":
             assert self.key is not None
             return (self.key,)
@@ -124,6 +125,8 @@ class Speller:
         rows = entries.rows if entries else self.records.root
         if filling.kind == "period":
             return rows.column("from"), rows.column("until")
+        if filling.name not in rows.schema.names:  # another variant of the object has this field
+            return (pa.nulls(rows.num_rows, filling.pipe.type),)
         return (rows.column(filling.name),)
 
     def root_column(self, name: str) -> pa.Array:
