@@ -157,8 +157,13 @@ def _list_names(lists: Sequence[object], name: str) -> list[str]:
 
 def as_text(batch: pa.RecordBatch, names: Sequence[str]) -> pa.Table:
     """Lay out fields as text, null as a sign of its own, so that both sides' types compare."""
-    columns = {name: pc.fill_null(pc.cast(batch.column(name), pa.string()), NOTHING) for name in names}
-    return pa.table(columns)
+    return pa.table({name: _text(batch, name) for name in names})
+
+
+def _text(batch: pa.RecordBatch, name: str) -> pa.Array:
+    if name not in batch.schema.names:  # a field of another variant
+        return same(NOTHING, batch.num_rows)
+    return pc.fill_null(pc.cast(batch.column(name), pa.string()), NOTHING)
 
 
 def hashed(keys: pa.Array, table: pa.Table) -> tuple[np.ndarray, np.ndarray]:

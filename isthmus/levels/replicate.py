@@ -12,8 +12,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -29,6 +30,7 @@ from isthmus.mapping.plan import ReadPlan
 LEASE = timedelta(minutes=5)
 PARKED_SHARE = 0.01  # more than this for one cause stops the object with one finding
 PARKED_FLOOR = 100
+SHOWN_KEYS = 20
 MASS_CHANGE = "mass change"
 MASS_CHANGE_FLOOR = 1_000  # below this many rows nobody is asked
 
@@ -113,6 +115,7 @@ def load(route: Route, run: str, worker: Worker, only: Sequence[str] | None = No
                 allowance = mass_change_allowance(route, run, worker.ledger, tally)
                 carried = _carry(route, item, worker, Care(worker.gate, state.fill, allowance=allowance))
                 tally.add(carried)
+                remember(route, item.claimed, carried, worker.ledger)
                 worker.report(route, carried)
                 _throttle(state.throttle_rows_per_s, carried, worker)
                 _stop_if_withheld(route, item, carried, worker)
@@ -197,6 +200,34 @@ def _carry(route: Route, item: Ahead, worker: Worker, care: Care) -> Carried:
         raise
 
 
+def remember(route: Route, claimed: Claimed, carried: Carried, ledger: Ledger) -> None:
+    """Keep what the gate and the warn rules said of a package; nothing is kept where there is nothing to say."""
+    findings = [asdict(finding) for finding in carried.verdict.findings]
+    warned = warnings_of(carried)
+    if not warned and all(finding["state"] == "passed" for finding in findings):
+        return
+    verdict = "withheld" if carried.verdict.withheld else "warned"
+    said = {"findings": findings, "warnings": warned}
+    ledger.gate_results.put(route.name, verdict, said, claimed.run, claimed.id)
+
+
+def warnings_of(carried: Carried) -> list[dict[str, Any]]:
+    """Group the warnings of a package: field, code, message, how many rows, some of their keys."""
+    if carried.warnings is None or not len(carried.warnings):
+        return []
+    by = carried.warnings.group_by(["field", "code", "message"]).aggregate([("key", "list"), ("key", "count")])
+    return [
+        {
+            "field": row["field"],
+            "code": row["code"],
+            "message": row["message"],
+            "rows": row["key_count"],
+            "keys": row["key_list"][:SHOWN_KEYS],
+        }
+        for row in by.to_pylist()
+    ]
+
+
 def _give_back(ahead: Future[Ahead | None], worker: Worker, wrong: IsthmusError) -> None:
     """Hand the package that was read ahead back to the queue."""
     waiting = ahead.exception() or ahead.result()
@@ -271,6 +302,7 @@ def carry_keys(route: Route, run: str, worker: Worker, keys: pa.Array, label: st
             allowance = mass_change_allowance(route, run, worker.ledger, tally)
             carried = _carry(route, item, worker, Care(worker.gate, allowance=allowance))
             tally.add(carried)
+            remember(route, claimed, carried, worker.ledger)
             worker.report(route, carried)
             _stop_if_withheld(route, item, carried, worker)
     return tally

@@ -24,6 +24,12 @@ def values_of(table: CodeTable) -> list[str]:
     return list(dict.fromkeys(value for spelled in table.systems.values() for value in spelled))
 
 
+def ambiguous(table: CodeTable, system: str) -> bool:
+    """Tell whether a spelling of a system stands for two values."""
+    spelled = [spelling for spellings in table.systems.get(system, {}).values() for spelling in set(spellings)]
+    return len(spelled) != len(set(spelled))
+
+
 def _spellings_are_unambiguous(table: CodeTable, scope: Scope) -> None:
     for system, spelled in table.systems.items():
         seen: dict[str, str] = {}

@@ -54,6 +54,8 @@ def _is_mapped(system: str, flow: Flow, scope: Scope) -> bool:
 
 def _parents_travel_too(flow: Flow, scenario: Scenario, scope: Scope) -> None:
     """A row whose parent is never known in the target would wait for it for ever; any flow may bring the parent."""
+    if any(system not in scope.folders for other in scenario.flows for system in (other.source, other.target)):
+        return  # said already; the flow that seems missing may be the one with the wrong name
     known = {other.object for other in scenario.flows if flow.target in (other.source, other.target)}
     for parent in _parents(flow, scope):
         if parent not in known and parent != flow.object:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from isthmus.errors import did_you_mean
 from isthmus.mapping.check_codes import values_of
 from isthmus.mapping.document import place
-from isthmus.mapping.scope import Scope, all_tables, list_fields, offered
+from isthmus.mapping.scope import Scope, all_tables, list_fields, misnamed, offered
 from isthmus.mapping.spec import MappedField, MappedList, MappedTable, MappingSpec, Model, Position
 
 
@@ -109,7 +109,7 @@ def _table_is_sound(
     if not root and not table.ties:
         message = f'nothing ties "{table.alias}" to the tables before it. Add "tie: COLUMN = ALIAS.COLUMN".'
         scope.add(table.position, message)
-    for tie in table.ties:
+    for tie in (tie for tie in table.ties if tie.column):
         known_alias(tie.other_alias, before, scope, table.position)
     if len(table.valid) not in (0, 2, 4):
         message = '"valid" names two columns (from + to) or four (date + time, date + time).'
@@ -214,6 +214,8 @@ def _examples_name_columns_and_fields(spec: MappingSpec, scope: Scope) -> None:
 
 
 def _example_field(name: str, spec: MappingSpec, model: Model, at: Position, scope: Scope) -> None:
+    if misnamed(spec, model):
+        return
     read = [*(line.name for line in (*spec.fields, *spec.reads)), *spec.constants]
     for entry in spec.lists:
         bounds = ["from", "until"] if entry.period else []

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
+from isthmus.mapping.check_codes import ambiguous
 from isthmus.mapping.document import Text, place
 from isthmus.mapping.functions import Context, Step
 from isthmus.mapping.functions.registry import bind
@@ -61,7 +62,7 @@ def bound(pipe: Pipe, context: Context, scope: Scope | None) -> Bound:
     columns = len(pipe.columns)
     steps: list[Step] = []
     for call in pipe.calls:
-        if _unreadable_code(call, scope):
+        if _said_already(call, context, scope):
             return Bound(tuple(steps), False)
         try:
             step = bind(call, replace(context, columns=columns))
@@ -75,11 +76,12 @@ def bound(pipe: Pipe, context: Context, scope: Scope | None) -> Bound:
     return Bound(tuple(steps), bool(pipe.columns))
 
 
-def _unreadable_code(call: Call, scope: Scope | None) -> bool:
-    """Tell whether a call names a code table whose file is there but could not be read: said already."""
-    if scope is None or call.name != "code" or len(call.args) != 1:
+def _said_already(call: Call, context: Context, scope: Scope | None) -> bool:
+    """Tell whether a call names a code table that could not be read, or that gives one spelling two meanings."""
+    if scope is None or call.name != "code" or not scope.has("codes", call.args):
         return False
-    return ("codes", call.args[0]) in scope.exist and call.args[0] not in scope.catalogue.codes
+    table = scope.catalogue.codes.get(call.args[0])
+    return table is None or ambiguous(table, context.system)
 
 
 def _offending(call: Call, message: str) -> Position:
@@ -132,7 +134,8 @@ def _result_fits(line: MappedField, field: Field, found: Bound, scope: Scope) ->
     said = f'"{last}" gives {words_of(given)}' if last else "the column alone gives text"
     if field.type in ("code", "ref"):
         wanted = f"{field.type}({field.args[0]})"
-        if last is None or str(last) != wanted:
+        unknown = last is not None and last.name == "ref" and not scope.has("model", last.args)
+        if (last is None or str(last) != wanted) and not unknown:
             scope.add(
                 at, f'field "{line.name}" is {wanted}, so its pipe must end with it. Write "| {wanted}" at the end.'
             )

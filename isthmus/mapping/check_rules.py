@@ -9,7 +9,7 @@ from decimal import Decimal, InvalidOperation
 from isthmus.errors import did_you_mean
 from isthmus.mapping.check_codes import values_of
 from isthmus.mapping.document import place
-from isthmus.mapping.scope import Scope, offered, read_names
+from isthmus.mapping.scope import Scope, misnamed, offered, read_names
 from isthmus.mapping.spec import Field, MappingSpec, Model, Predicate, Rule, Term
 
 ORDERED = ("<", "<=", ">", ">=")
@@ -57,7 +57,7 @@ def _is_read(name: str, part: Predicate, spec: MappingSpec, model: Model, scope:
         quotes = f' If it is a literal, write it in quotes: "{name}".' if right and not hint else ""
         scope.add(at, f'{model.object} has no field "{name}".{quotes or hint or offered(names)}')
         return False
-    if name not in read_names(spec):
+    if name not in read_names(spec) and not misnamed(spec, model):
         message = f'{spec.system} does not read "{name}", so this rule cannot use it. Map it, or remove the rule.'
         scope.add(at, message)
         return False

@@ -121,7 +121,7 @@ def _filled_list(entry: MappedList, outer: _Classes, scope: Scope) -> tuple[Sequ
 
 def _tie(tables: Iterable[MappedTable], classes: _Classes) -> None:
     for table in tables:
-        for tie in table.ties:
+        for tie in (tie for tie in table.ties if tie.column):
             classes.tie(f"{table.alias}.{tie.column}", f"{tie.other_alias}.{tie.other_column}")
 
 
@@ -168,7 +168,7 @@ def _ties_are_filled(tables: Sequence[MappedTable], spec: MappingSpec, classes: 
     for table in tables:
         for tie in table.ties:
             name = f"{table.alias}.{tie.column}"
-            if not classes.fills(name):
+            if tie.column and not classes.fills(name):
                 message = f'nothing fills "{name}", which is tied to "{tie.other_alias}.{tie.other_column}".'
                 advice = 'Give one of them a field, a "make" line or the key; or mark the table "lookup: yes".'
                 scope.add(place(tie.column, table.position), f"{message} {advice}")

@@ -18,6 +18,7 @@ from isthmus.mapping.yaml_words import in_plain_words
 MAX_BYTES = 512_000
 MAX_DEPTH = 16
 MAX_NODES = 50_000
+STANDARD = "tag:yaml.org,2002:"
 _FAST = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -136,7 +137,7 @@ class _Composer:
             self.note(self.where(after.start_mark), 'a second document starts here ("---"). Use one file for each.')
         return node
 
-    def node(self, event: Any, depth: int) -> Node:
+    def node(self, event: Any, depth: int) -> Node | None:
         position = self.where(event.start_mark)
         self.nodes += 1
         if depth > MAX_DEPTH or self.nodes > MAX_NODES:
@@ -145,7 +146,7 @@ class _Composer:
             )
         if isinstance(event, yaml.AliasEvent):
             self.note(position, f'aliases ("*{event.anchor}") are not allowed. Write the value out.')
-            return Text("", position, plain=False)
+            return None
         self.refuse_marks(event, position)
         if isinstance(event, yaml.SequenceStartEvent):
             return Items(tuple(self.items(depth)), position)
@@ -159,17 +160,24 @@ class _Composer:
         if event.anchor is not None:
             self.note(position, f'anchors ("&{event.anchor}") are not allowed. Remove it and write values out.')
         if event.tag is not None:
-            self.note(position, f'tags ("{event.tag}") are not allowed. Remove it; every value is a text.')
+            self.note(
+                position,
+                f'tags ("{event.tag.replace(STANDARD, "!!")}") are not allowed. Remove it; every value is a text.',
+            )
 
     def items(self, depth: int) -> Iterator[Node]:
         while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
-            yield self.node(event, depth + 1)
+            node = self.node(event, depth + 1)
+            if node is not None:
+                yield node
 
     def pairs(self, depth: int) -> Iterator[tuple[Text, Node]]:
         seen: dict[str, Position] = {}
         while not isinstance(event := next(self.events), yaml.MappingEndEvent):
             key = self.node(event, depth + 1)
             value = self.node(next(self.events), depth + 1)
+            if key is None or value is None:
+                continue
             if not isinstance(key, Text):
                 self.note(
                     key.position, "a key must be one word, not a list or a group. Put it in quotes if it is text."

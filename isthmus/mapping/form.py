@@ -75,11 +75,8 @@ class Form:
     def _unknown(self, key: Text, value: Node, known: Sequence[str]) -> None:
         if key.value in LATER:
             self.findings.add(key.position, f"{LATER[key.value]} is not part of the mapping language yet. Remove it.")
-        elif isinstance(value, Text) and value.empty and "|" in key.value:
-            hint = 'Inside {...} a comma ends the value; join columns by "+", and put a line with commas in quotes.'
-            self.findings.add(key.position, f'"{key.value}" was cut off by a comma. {hint}')
-        else:
-            hint = did_you_mean(key.value, known) or f" Possible here: {', '.join(known)}."
+        elif not cut_off(key, value, self.findings):
+            hint = did_you_mean(key.value, known) or (f" Possible here: {', '.join(known)}." if len(known) < 13 else "")
             self.findings.add(key.position, f'{self.what} has no key "{key.value}".{hint}')
 
     def has(self, name: str) -> bool:
@@ -160,9 +157,18 @@ class Form:
 
     def texts(self, name: str) -> Mapping[str, Text]:
         """Return a group of single values, by key."""
-        pairs = self.entries(name).pairs
+        pairs = [pair for pair in self.entries(name).pairs if not cut_off(*pair, self.findings)]
         found = {key.word: one_value(value, key.value, self.findings) for key, value in pairs}
         return {key: value for key, value in found.items() if value}
+
+
+def cut_off(key: Text, value: Node, findings: Findings) -> bool:
+    """Tell whether a key is the end of a line that a comma inside {...} cut in two; if so, say it."""
+    if not (isinstance(value, Text) and value.empty and any(sign in key.value for sign in "|()")):
+        return False
+    hint = 'Inside {...} a comma ends a value: join columns by "+", and put a line with commas in quotes.'
+    findings.add(key.position, f'"{key.value}" was cut off by the comma before it. {hint}')
+    return True
 
 
 def one_value(node: Node, name: str, findings: Findings) -> Text | None:
@@ -171,7 +177,7 @@ def one_value(node: Node, name: str, findings: Findings) -> Text | None:
         findings.add(node.position, f'"{name}" is one value; this is {kind(node)}.')
         return None
     if node.empty:
-        findings.add(node.position, f'the value of "{name}" is missing. Write "" for a blank, or remove the key.')
+        findings.add(node.position, f'the value of "{name}" is missing. Write one ("" is a blank), or remove the key.')
         return None
     return node
 

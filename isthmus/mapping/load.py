@@ -160,7 +160,8 @@ def _mappings(reading: Reading, models: Mapping[str, Model]) -> Mapping[tuple[st
         for spec in specs:
             _same_name("object", spec.object, file.name, reading)
             _same_name("system", spec.system, file.folder, reading)
-        mappings[file.folder, file.name] = tuple(replace(spec, text_hash=file.hash) for spec in specs)
+        named = [replace(spec, object=file.name, system=file.folder, text_hash=file.hash) for spec in specs]
+        mappings[file.folder, file.name] = tuple(named)
     return mappings
 
 

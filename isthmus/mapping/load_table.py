@@ -6,16 +6,17 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from isthmus.mapping.document import Entries, Node, Text, Word
-from isthmus.mapping.form import Findings, Form, group, one_value
+from isthmus.mapping.form import Findings, Form, cut_off, group, one_value
 from isthmus.mapping.grammar import Misread
 from isthmus.mapping.pipe import read_call, read_columns, read_pipe, read_ties
-from isthmus.mapping.spec import Call, MappedTable, Pipe
+from isthmus.mapping.spec import Call, MappedTable, Pipe, Tie
 
 TABLE = (
     *("table", "tie", "lookup", "optional", "shared", "distinct", "valid", "at", "during"),
     *("fixed", "initial", "changed", "if"),
 )
 NO_PIPE = Pipe(())  # of a line that could not be read: checks pass over it
+NO_TIE = (Tie("", "", ""),)
 Read = TypeVar("Read")
 
 
@@ -45,7 +46,7 @@ def _table(key: Text, node: Node, findings: Findings) -> MappedTable:
     return MappedTable(
         alias=key.word,
         table=form.word("table") or key.word,
-        ties=parsed(form.scalar("tie"), read_ties, (), findings),
+        ties=parsed(form.scalar("tie"), read_ties, NO_TIE, findings) if form.has("tie") else (),
         lookup=form.yes("lookup"),
         optional=form.yes("optional"),
         shared=form.yes("shared"),
@@ -96,5 +97,5 @@ def _is_column(key: str, findings: Findings) -> bool:
 
 def load_fields(form: Form, name: str) -> tuple[tuple[Text, Text | None], ...]:
     """Return the `field: line` pairs under a key; a line that is no single value is None with a finding."""
-    pairs = form.entries(name).pairs
+    pairs = [pair for pair in form.entries(name).pairs if not cut_off(*pair, form.findings)]
     return tuple((key, one_value(value, key.value, form.findings)) for key, value in pairs)

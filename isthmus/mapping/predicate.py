@@ -72,9 +72,10 @@ def _term(line: Line) -> Term:
         return Term(left, "not in", _literals(line))
     if line.keyword("in"):
         return Term(left, "in", _literals(line))
+    at = line.here
     for wrong, right in OTHER_SIGNS.items():
         if line.sign(wrong):
-            raise Misread(line.here, f'"{wrong}" is not known here. Write "{right}".')
+            raise Misread(at, f'"{wrong}" is not known here. Write "{right}".')
     operator = line.sign(*SIGNS)
     if not operator:
         raise line.expected("a comparison (=, <>, <, <=, >, >=, in, is blank, is set)")

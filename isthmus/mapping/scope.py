@@ -8,7 +8,17 @@ from dataclasses import dataclass
 from isthmus.errors import did_you_mean
 from isthmus.mapping.document import place
 from isthmus.mapping.form import Findings
-from isthmus.mapping.spec import Catalogue, Field, MappedField, MappedList, MappedTable, MappingSpec, Pipe, Position
+from isthmus.mapping.spec import (
+    Catalogue,
+    Field,
+    MappedField,
+    MappedList,
+    MappedTable,
+    MappingSpec,
+    Model,
+    Pipe,
+    Position,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +41,10 @@ class Scope:
             return True
         self.add(place(word, at), f'{what} "{word}".{did_you_mean(word, every) or offered(every)}')
         return False
+
+    def has(self, folder: str, args: tuple[str, ...]) -> bool:
+        """Tell whether the one argument names a file of a folder."""
+        return len(args) == 1 and (folder, args[0]) in self.exist
 
     def object(self, name: str, at: Position) -> bool:
         """Tell whether the model has an object, readable or not."""
@@ -68,6 +82,11 @@ def list_fields(scope: Scope, spec: MappingSpec, entry: MappedList) -> dict[str,
 def read_names(spec: MappingSpec) -> frozenset[str]:
     """Return the model fields that a mapping gives when it is read."""
     return frozenset([*(line.name for line in (*spec.fields, *spec.reads)), *spec.constants])
+
+
+def misnamed(spec: MappingSpec, model: Model) -> bool:
+    """Tell whether a line names a field the model does not have: what misses the right name is no news then."""
+    return any(model.field(line.name) is None for line in lines_of(spec))
 
 
 def column_names(pipe: Pipe) -> tuple[str, ...]:

@@ -20,7 +20,10 @@ WORDS = (
         'a "|" cannot stand here. Write columns first, without brackets: "A + B | function".',
     ),
     ("expected ',' or ']'", 'the list is not closed with "]", or a comma is missing before this.'),
-    ("expected ',' or '}'", 'the group is not closed with "}", or a comma is missing before this.'),
+    (
+        "expected ',' or '}'",
+        'the group is not closed with "}", a comma is missing, or a value with commas needs quotes.',
+    ),
     (
         "expected <block end>",
         "this does not fit the lines above. Check the indentation, quotes and brackets before it.",
