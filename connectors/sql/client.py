@@ -224,6 +224,8 @@ class PortableClient:
         if self._engine is None:
             try:
                 self._engine = sa.create_engine(self.settings.url)
+                if self._engine.dialect.name == "sqlite":
+                    _begin_ourselves(self._engine)
             except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError, ImportError) as error:
                 said = self.settings.masked(first_line(error))
                 raise ConfigError(
@@ -251,6 +253,14 @@ class PortableClient:
         if self._engine is not None:
             self._engine.dispose()
             self._engine = None
+
+
+def _begin_ourselves(engine: Any) -> None:
+    """Make SQLite's transactions whole: its driver begins one too late for a savepoint to nest in."""
+    import sqlalchemy as sa
+
+    sa.event.listen(engine, "connect", lambda session, _: setattr(session, "isolation_level", None))
+    sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
 
 
 def _cause(error: Exception) -> Exception:

@@ -188,12 +188,20 @@ class Catalogue:
         return self._known[table.casefold()]
 
 
+def portable_names(connection: Any, settings: Settings) -> list[str]:
+    """List the tables and views that can be read, in a stable order."""
+    import sqlalchemy as sa
+
+    inspector = sa.inspect(connection)
+    return sorted([*inspector.get_table_names(settings.schema), *inspector.get_view_names(settings.schema)])
+
+
 def portable_shape(connection: Any, settings: Settings, table: str) -> Shape:
     """Describe a table through SQLAlchemy's inspector; raises ConfigError when it is not there."""
     import sqlalchemy as sa
 
     inspector = sa.inspect(connection)
-    names = inspector.get_table_names(settings.schema) + inspector.get_view_names(settings.schema)
+    names = portable_names(connection, settings)
     name = next((n for n in names if n.casefold() == table.casefold()), None)
     if name is None:
         raise nearest(settings, table, names)

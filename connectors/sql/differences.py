@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 
 from connectors.sql.client import Settings
 from connectors.sql.merge import Plan, load_todo, matched
-from connectors.sql.stage import KEEP_BITS, fetch, quoted, target
-from connectors.sql.wanted import Positions
+from connectors.sql.stage import fetch, quoted, target
+from connectors.sql.wanted import KEEP_BITS, Positions
 from isthmus.connector import DIFFERENCES
 
 SHOWN = 1_000

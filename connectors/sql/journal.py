@@ -79,3 +79,39 @@ def of_run(client: PostgresClient, run: str) -> dict[str, Receipt]:
             return {}
         query = "SELECT run, package, epoch, digest, counts FROM isthmus.receipt WHERE run = %s ORDER BY package"
         return {row[1]: Receipt(*row) for row in session.execute(query, [run])}
+
+
+# --- any other database: one table beside the others ---------------------------------------------------------------
+
+PORTABLE = (
+    "CREATE TABLE IF NOT EXISTS isthmus_receipt (run VARCHAR(100) NOT NULL, package VARCHAR(200) NOT NULL, "
+    "epoch BIGINT NOT NULL, digest VARCHAR(200) NOT NULL, counts VARCHAR(4000) NOT NULL, PRIMARY KEY (run, package))"
+)
+
+
+def portable_installed(connection: Any) -> bool:
+    """Return whether the journal's table is there."""
+    import sqlalchemy as sa
+
+    return bool(sa.inspect(connection).has_table("isthmus_receipt"))
+
+
+def portable_of(connection: Any, run: str, package: str | None = None) -> dict[str, Receipt]:
+    """Return the receipts of a run, or the one of a package, by package."""
+    import sqlalchemy as sa
+
+    query = "SELECT run, package, epoch, digest, counts FROM isthmus_receipt WHERE run = :run"
+    query += "" if package is None else " AND package = :package"
+    rows = connection.execute(sa.text(f"{query} ORDER BY package"), {"run": run, "package": package})
+    return {row[1]: Receipt(row[0], row[1], int(row[2]), row[3], json.loads(row[4])) for row in rows}
+
+
+def portable_leave(connection: Any, receipt: Receipt, counts: Mapping[str, int]) -> None:
+    """Leave the receipt, over that of an older epoch."""
+    import sqlalchemy as sa
+
+    values = {"run": receipt.run, "package": receipt.package, "epoch": receipt.epoch, "digest": receipt.digest}
+    values["counts"] = json.dumps({**receipt.counts, **counts})
+    connection.execute(sa.text("DELETE FROM isthmus_receipt WHERE run = :run AND package = :package"), values)
+    statement = "INSERT INTO isthmus_receipt (run, package, epoch, digest, counts)"
+    connection.execute(sa.text(f"{statement} VALUES (:run, :package, :epoch, :digest, :counts)"), values)

@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from connectors.sql.client import Settings
-from connectors.sql.stage import KEEP_BITS, Stage, copy_in, fetch, quoted, target
+from connectors.sql.outcome import verbs
+from connectors.sql.stage import Stage, copy_in, fetch, quoted, target
 from connectors.sql.statement import client_of, literal
-from connectors.sql.wanted import Mask, Positions, as_mask, problem_rows
+from connectors.sql.wanted import KEEP_BITS, Mask, Positions, as_mask, problem_rows
 
 Words = list[np.ndarray[Any, np.dtype[np.int64]]]
 
@@ -36,15 +37,18 @@ class Plan:
 
     def without(self, rejected: Mask) -> Plan:
         """Return the plan for the positions that are not rejected."""
-        rows, owners = ~rejected[self.positions], ~rejected[self.owners]
+        owners = ~rejected[self.owners]
+        plan = self.only(~rejected[self.positions])
+        return replace(plan, owners=self.owners[owners], doomed=self.doomed[owners])
+
+    def only(self, rows: Mask) -> Plan:
+        """Return the plan for these rows alone."""
         return replace(
             self,
             numbers=self.numbers[rows],
             positions=self.positions[rows],
             fresh=self.fresh[rows],
             keep=[word[rows] for word in self.keep],
-            owners=self.owners[owners],
-            doomed=self.doomed[owners],
         )
 
     @property
@@ -54,9 +58,7 @@ class Plan:
 
     def counts(self) -> dict[str, int]:
         """Return how many rows are inserted, updated and deleted; what is zero is left out."""
-        fresh, name = int(self.fresh.sum()), self.stage.wanted.name
-        numbers = {"inserted": fresh, "updated": len(self.fresh) - fresh, "deleted": int(self.doomed.sum())}
-        return {f"{name}.{verb}": number for verb, number in numbers.items() if number}
+        return verbs(self.stage.wanted.name, self.fresh, self.doomed)
 
 
 def of_client(stage: Stage, settings: Settings, alias: str = "t") -> list[str]:
@@ -138,7 +140,7 @@ def _decided(stage: Stage, found: pa.Table, kernels: list[str], owners: Position
     """Apply the canonical kernels to what differs as it is; rows that are equal after them fall out."""
     numbers, fresh = found["n"].to_numpy(), as_mask(found["fresh"])
     changed = fresh | as_mask(found["other"])
-    keep = [np.zeros(len(numbers), np.int64) for _ in range(-(-len(stage.wanted.canonical) // KEEP_BITS))]
+    keep = [np.zeros(len(numbers), np.int64) for _ in range(stage.wanted.words)]
     for i, name in enumerate(kernels):
         rows = np.flatnonzero(as_mask(found[f"d{i}"]) & ~fresh)
         if not len(rows):
@@ -219,7 +221,7 @@ def write_rows(session: Any, plan: Plan, settings: Settings, within: str) -> Non
             f"INSERT INTO {target(wanted.shape)} ({', '.join(map(quoted, names))}) "
             f"SELECT {', '.join(values)} {source} WHERE d.fresh AND {within} ORDER BY s.n"
         )
-    if not plan.fresh.all():
+    if len(plan.fresh) and not plan.fresh.all():
         indexed = wanted.shape.indexed(wanted.key)
         # As in `looked_up`: changed rows are few beside the table, so they find it by its index.
         session.execute(f"SET LOCAL enable_hashjoin = {'off' if indexed else 'on'}")

@@ -14,7 +14,6 @@ from connectors.sql.describe import TYPES, Shape
 from connectors.sql.wanted import NUMBER, POSITION, Wanted
 
 COPY_ROWS = 16_384
-KEEP_BITS = 62  # columns whose spelling is kept, per word
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,7 @@ class Stages:
 
     def __init__(self) -> None:
         self._session: Any = None
-        self._made: dict[tuple[int, str | None, str, tuple[str, ...]], str] = {}
+        self._made: dict[tuple[int, str | None, str, tuple[str, ...], int], str] = {}
 
     def ready(self, session: Any, tables: Sequence[Wanted]) -> list[Stage]:
         """Return an empty stage for each table of a change; made outside its transaction, so they outlive it."""
@@ -49,7 +48,7 @@ class Stages:
             self._session, self._made = session, {}
         stages = []
         for place, wanted in enumerate(tables):
-            key = (place, wanted.shape.schema, wanted.shape.table.name, wanted.columns)
+            key = (place, wanted.shape.schema, wanted.shape.table.name, wanted.columns, wanted.words)
             if key not in self._made:
                 name = f"isthmus_stage_{len(self._made)}"
                 self._make(session, name, wanted)
@@ -60,7 +59,7 @@ class Stages:
 
     def _make(self, session: Any, name: str, wanted: Wanted) -> None:
         columns = [f"{quoted(c)} {_staged_type(wanted.shape, c)}" for c in wanted.columns]
-        words = [f"keep{i} int8 NOT NULL" for i in range(-(-len(wanted.canonical) // KEEP_BITS))]
+        words = [f"keep{i} int8 NOT NULL" for i in range(wanted.words)]
         listed = ", ".join(["n int4 NOT NULL", "position int4 NOT NULL", *columns])
         todo = ", ".join(["n int4 NOT NULL", "fresh bool NOT NULL", *words])
         session.execute(f"DROP TABLE IF EXISTS pg_temp.{name}, pg_temp.{name}_todo")

@@ -17,6 +17,7 @@ from isthmus.errors import ConfigError
 
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 Positions = np.ndarray[Any, np.dtype[np.int32]]
+KEEP_BITS = 62  # columns whose spelling is kept, per word
 NUMBER, POSITION = "n\0", "position\0"  # no column of a database can be called so
 
 
@@ -53,6 +54,11 @@ class Wanted:
     def compared(self) -> tuple[str, ...]:
         """Return the columns that are compared and updated: those written, without the key."""
         return tuple(name for name in self.written if name not in self.key)
+
+    @property
+    def words(self) -> int:
+        """Return how many words of bits it takes to say which spellings are kept."""
+        return -(-len(self.canonical) // KEEP_BITS)
 
     @property
     def empty(self) -> Mask:

@@ -1,0 +1,158 @@
+"""What becomes of the positions of a change: who is refused and why, found by halving where only trying tells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from connectors.sql.describe import Catalogue
+from connectors.sql.precheck import check_rows
+from connectors.sql.wanted import Mask, Positions, Wanted, numbered, problem_rows, resolve_rows
+from isthmus.connector import PROBLEMS, Change, Status
+from isthmus.errors import DataError
+
+REPEATED = "the package brings this key twice; the first row stays"
+
+
+class Again(Exception):
+    """Positions fell out late that others share rows with: the package is compared once more without them."""
+
+
+class Refused(Exception):
+    """The database refused an attempt; `reason` makes the `PROBLEMS` row once a single position is to blame."""
+
+    def __init__(self, reason: Callable[[int], pa.Table]) -> None:
+        super().__init__("refused")
+        self.reason = reason
+
+
+class Decided(Protocol):
+    """What is to be done with one table, as far as the outcome tells of it."""
+
+    @property
+    def positions(self) -> Positions:
+        """Return the positions of rows to insert or update."""
+
+    @property
+    def fresh(self) -> Mask:
+        """Return which of those rows are new."""
+
+    @property
+    def touched(self) -> Positions:
+        """Return every position that changes something, once."""
+
+    def counts(self) -> dict[str, int]:
+        """Return the rows inserted, updated and deleted."""
+
+
+@dataclass
+class Refusals:
+    """Which positions are out, and why; grows while a package is written."""
+
+    size: int
+    mask: Mask = field(init=False)
+    problems: list[pa.Table] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.mask = np.zeros(self.size, np.bool_)
+
+    @property
+    def count(self) -> int:
+        """Return how many positions are out."""
+        return int(self.mask.sum())
+
+    @property
+    def budget(self) -> int:
+        """Return how many rows may be found bad by trying, before the block fails: 0.5 %, at least 10."""
+        return max(10, self.size // 200)
+
+    @property
+    def table(self) -> pa.Table:
+        """Return all reasons as `PROBLEMS` rows, by position."""
+        if not self.problems:
+            return PROBLEMS.empty_table()
+        return pa.concat_tables(self.problems).sort_by("position").combine_chunks()
+
+    def add(self, problems: Sequence[pa.Table]) -> None:
+        """Take positions out, with their reasons."""
+        for rows in problems:
+            self.mask[rows["position"].to_numpy()] = True
+            self.problems.append(rows)
+
+
+def prepared(change: Change, catalogue: Catalogue, refusals: Refusals) -> list[Wanted]:
+    """Resolve, check and sort the rows of every table; what the catalogue refuses is taken out."""
+    tables = []
+    for spec in change.tables:
+        wanted, problems = check_rows(resolve_rows(spec, catalogue.shape(spec.table)))
+        refusals.add(problems)
+        tables.append(wanted)
+    tables = [numbered(wanted.without(refusals.mask)) for wanted in tables]
+    for wanted in tables:
+        if not wanted.spec.shared and wanted.repeated.any():
+            found = np.unique(wanted.positions[wanted.repeated])
+            key = ", ".join(wanted.asked[column] for column in wanted.key)
+            refusals.add([problem_rows(found, wanted.name, key, "duplicate key in the package", REPEATED)])
+    return [wanted.without(refusals.mask) for wanted in tables]
+
+
+def by_halves(positions: Positions, attempt: Callable[[int, int], None], refusals: Refusals) -> None:
+    """Attempt all positions, or halves of them down to the single bad one.
+
+    `attempt` takes the first and last position of a stretch and works in a savepoint of its own; it raises
+    Refused when the database does not take it.  Raises DataError when more rows are bad than the budget allows.
+    """
+    todo, bad = [(0, len(positions))], 0
+    while todo:
+        low, high = todo.pop()
+        try:
+            attempt(int(positions[low]), int(positions[high - 1]))
+        except Refused as refused:
+            if high - low > 1:
+                middle = (low + high) // 2
+                todo += [(middle, high), (low, middle)]
+                continue
+            bad += 1
+            refusals.add([refused.reason(int(positions[low]))])
+            if bad > refusals.budget:
+                raise too_many(refusals) from None
+
+
+def too_many(refusals: Refusals) -> DataError:
+    """Make the error for a block that is worse than halving should find out."""
+    return DataError(
+        f"The target refused more than {refusals.budget} of {refusals.size} rows one by one, the last because "
+        f"{refusals.problems[-1]['message'][0].as_py()}. Nothing of the package was written. Find the rule in the "
+        f"target and reject such rows before they are sent."
+    )
+
+
+def status_of(size: int, plans: Sequence[Decided], rejected: Mask) -> pa.Array:
+    """Return one status per position: the root decides whether it is new, any table whether it changed."""
+    status = np.zeros(size, np.uint8)
+    for plan in plans:
+        status[plan.touched] = Status.UPDATED
+    if plans:
+        status[plans[0].positions[plans[0].fresh]] = Status.INSERTED
+    status[rejected] = Status.REJECTED
+    return pa.array(status)
+
+
+def counted(plans: Sequence[Decided]) -> Mapping[str, int]:
+    """Return the rows inserted, updated and deleted as `TABLE.verb`; what is zero is left out."""
+    counts: dict[str, int] = {}
+    for plan in plans:
+        for name, number in plan.counts().items():
+            counts[name] = counts.get(name, 0) + number
+    return counts
+
+
+def verbs(table: str, fresh: Mask, doomed: Positions) -> dict[str, int]:
+    """Return the counts of one table."""
+    new = int(fresh.sum())
+    numbers = {"inserted": new, "updated": len(fresh) - new, "deleted": int(doomed.sum())}
+    return {f"{table}.{verb}": number for verb, number in numbers.items() if number}
