@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from connectors.files import read as reading
 from connectors.files import write as writing
-from connectors.files.describe import describe, tables
+from connectors.files.describe import describe, named, tables
 from connectors.files.settings import parse
 from connectors.files.source import File, FileFault, Note, parts
 from connectors.files.stage import Stage, Staged
@@ -33,8 +33,9 @@ class FilesConnector:
     """Reads CSV, JSON lines, Parquet or meter data below one folder, and writes the first three.
 
     Settings: `path` (the folder), `format` (csv, jsonl, parquet, nem12), `pattern` (of file names), `key` (the
-    key columns, or a mapping of table to columns), `delimiter`, `encoding`, `settle_seconds`, the limits of
-    archives `max_members`, `max_bytes`, `max_ratio`, and `memory` for sorting.  Raises ConfigError for others.
+    key columns, or a mapping of table to columns), `columns` (of JSON lines, in the same shape), `delimiter`,
+    `encoding`, `settle_seconds`, the limits of archives `max_members`, `max_bytes`, `max_ratio`, and `memory`
+    for sorting.  Raises ConfigError for others.
     """
 
     def __init__(self, settings: Mapping[str, Any], clock: Callable[[], int] = time.time_ns) -> None:
@@ -92,13 +93,14 @@ class FilesConnector:
         return list(self._tables())
 
     def describe(self, table: str) -> Table:
-        """Describe a table; raises ConfigError when it is not there, with the nearest name."""
-        return self._describe(table, self._tables())
+        """Describe a table, whatever the case of its name; raises ConfigError with the nearest name."""
+        files = self._tables()
+        return self._describe(named(table, files), files)
 
     def _describe(self, table: str, files: Mapping[str, tuple[File, ...]]) -> Table:
         known = self._described.get(table)
-        if known is None or known[0] != files.get(table):
-            known = (files.get(table, ()), describe(self._settings, table, files))
+        if known is None or known[0] != files[table]:
+            known = (files[table], describe(self._settings, table, files))
             self._described[table] = known
         return known[1]
 
@@ -118,9 +120,9 @@ class FilesConnector:
     def _ready(self, query: Query) -> Staged:
         reading.refuse_joins(query)
         files = self._tables()
-        table = self._describe(query.root.table, files)
+        table = self._describe(named(query.root.table, files), files)
         key = tuple(self._column(table, ref.column) for ref in query.key)
-        staged = self._stage.get(table, key, files[query.root.table])
+        staged = self._stage.get(table, key, files[table.name])
         self._staged[table.name] = staged
         return staged
 

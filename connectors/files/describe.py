@@ -38,9 +38,7 @@ def tables(settings: Settings, before_ns: int | None = None) -> tuple[Mapping[st
 
 
 def describe(settings: Settings, table: str, files: Mapping[str, tuple[File, ...]]) -> Table:
-    """Describe a table; raises ConfigError with the nearest name when it is not there or its key is not in it."""
-    if table not in files:
-        raise ConfigError(f'The folder holds no table "{table}".{did_you_mean(table, files)}')
+    """Describe a table of those found; raises ConfigError when its files or its key cannot be read."""
     if settings.format == "nem12":
         return readings.TABLE
     schema = _schema(settings, table, files[table])
@@ -48,9 +46,20 @@ def describe(settings: Settings, table: str, files: Mapping[str, tuple[File, ...
     return Table(table, tuple(_column(field, field.name in key) for field in schema), key)
 
 
+def named(table: str, files: Mapping[str, tuple[File, ...]]) -> str:
+    """Return the table of that name, else the one whose name differs in case only; raises ConfigError."""
+    if table in files:
+        return table
+    found = [name for name in files if name.casefold() == table.casefold()]
+    if len(found) != 1:
+        raise ConfigError(f'The folder holds no table "{table}".{did_you_mean(table, files)}')
+    return found[0]
+
+
 def _schema(settings: Settings, table: str, files: tuple[File, ...]) -> pa.Schema:
     """Return the columns of the first readable part; of JSON lines, those of all parts."""
     reader, found, fault = format_of(settings), [], "it holds no file"
+    known = pa.schema([(name, pa.string()) for name in settings.columns.get(table, settings.columns.get("*", ()))])
     for file in files:
         try:
             for part in parts(file, settings.limits):
@@ -62,7 +71,7 @@ def _schema(settings: Settings, table: str, files: tuple[File, ...]) -> pa.Schem
             fault = str(error)
     if not found:
         raise ConfigError(f'No file of table "{table}" can be read: {fault}.')
-    return merged(found)
+    return merged([known, *found])
 
 
 def _key_column(table: str, name: str, schema: pa.Schema) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -44,6 +46,7 @@ def judge(rows: TableRows, schema: pa.Schema) -> tuple[pa.Table, pa.Table]:
         texts = [pa.repeat(text, size) for text in (rows.table, column, code, message)]
         found.append(pa.table([columns["position"].take(places), *texts], schema=PROBLEMS))
 
+    nothing = empty_lists(rows, table)
     for field in schema:
         if field.name not in table.column_names:
             continue
@@ -55,16 +58,17 @@ def judge(rows: TableRows, schema: pa.Schema) -> tuple[pa.Table, pa.Table]:
             mask[wrong] = False
             column = pc.if_else(pa.array(mask), column, pa.scalar(None, column.type))
         columns[field.name] = column.cast(field.type)
-        lacking = pc.indices_nonzero(columns[field.name].is_null())
+        lacking = pc.indices_nonzero(pc.and_not(columns[field.name].is_null(), nothing))
         if len(lacking) and field.name in rows.key:
             refuse(lacking, field.name, "key_missing", "a part of the key is missing")
         elif len(lacking) and not field.nullable:
             refuse(lacking, field.name, "missing", "the column takes no missing value")
     wanted = pa.table(columns)
     if not rows.shared:
-        again = pc.indices_nonzero(_repeated(keyed(wanted, rows.key)))
+        again = pc.indices_nonzero(pc.and_not(_repeated(keyed(wanted, rows.key)), nothing))
         if len(again):
-            refuse(again, rows.key[0], "duplicate_key", "another row of the package has the same key; the first stays")
+            message = "the package brings this key twice; the first row stays"
+            refuse(again, rows.key[0], "duplicate key in the package", message)
     return wanted, pa.concat_tables([PROBLEMS.empty_table(), *found])
 
 
@@ -78,6 +82,12 @@ def _uncastable(array: pa.Array, kind: pa.DataType, start: int = 0) -> list[int]
             return [start]
         return _uncastable(array[:half], kind, start) + _uncastable(array[half:], kind, start + half)
     return []
+
+
+def empty_lists(rows: TableRows, table: pa.Table) -> pa.Array:
+    """Say which rows only name an owner whose list is empty: every key column outside the scope is missing."""
+    own = [table[name].combine_chunks().is_null() for name in rows.key if name not in rows.scope]
+    return reduce(pc.and_, own) if rows.scope and own else pa.array(np.zeros(len(table), bool))
 
 
 def accepted(rows: TableRows, wanted: pa.Table, refused: pa.Array) -> pa.Table:
@@ -101,14 +111,22 @@ class Merge:
     def __init__(self, rows: TableRows, wanted: pa.Table, schema: pa.Schema) -> None:
         self.rows = rows
         self.schema = schema
-        self.wanted = wanted.combine_chunks()
+        self._scopes = keyed(wanted, rows.scope) if rows.scope and rows.missing == "delete" else None
+        self._owners = wanted["position"].to_numpy()
+        self._shortened = np.zeros(len(wanted), bool)  # owners whose lists lost a row
+        wanted = wanted.filter(pc.invert(empty_lists(rows, wanted))).combine_chunks()
+        self.wanted = wanted
         self.position = wanted["position"].to_numpy()
         self.seen = np.zeros(len(wanted), bool)
         self.changed = np.zeros(len(wanted), bool)
         self.updated = self.deleted = 0
         self.differences: list[pa.Table] = []
         self._keys = keyed(wanted, rows.key)
-        self._scopes = keyed(wanted, rows.scope) if rows.scope and rows.missing == "delete" else None
+
+    @property
+    def touched(self) -> npt.NDArray[np.int32]:
+        """Return the positions that changed something."""
+        return np.concatenate([self.position[self.changed | ~self.seen], self._owners[self._shortened]])
 
     @property
     def idle(self) -> bool:
@@ -151,7 +169,7 @@ class Merge:
             return batch
         owner = pc.index_in(keyed(batch, self.rows.scope), value_set=self._scopes)
         gone = pc.and_(owner.is_valid(), pc.invert(matched))
-        self.changed[owner.filter(gone).to_numpy()] = True
+        self._shortened[owner.filter(gone).to_numpy()] = True
         self.deleted += gone.true_count
         return batch.filter(pc.invert(gone))
 

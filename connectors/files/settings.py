@@ -23,6 +23,7 @@ OPTIONS = (
     "format",
     "pattern",
     "key",
+    "columns",
     "delimiter",
     "encoding",
     "settle_seconds",
@@ -38,8 +39,9 @@ ELSEWHERE = ("client", "system", "kind")  # said of every system; a folder has n
 class Settings:
     """The checked settings of one connection.
 
-    `keys` gives the key columns by table, with `*` for every other table.  `settle` is how many seconds a file
-    must have rested before it is read.  `memory` bounds what sorting may hold, in DuckDB's spelling.
+    `keys` gives the key columns by table, with `*` for every other table; `columns`, for JSON lines, those a
+    table has even where no line names them.  `settle` is how many seconds a file must have rested.  `memory`
+    bounds what sorting may hold, in DuckDB's spelling.
     """
 
     root: Path
@@ -51,6 +53,7 @@ class Settings:
     settle: float = 0.0
     limits: Limits = field(default_factory=Limits)
     memory: str = "256MB"
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def key(self, table: str) -> tuple[str, ...]:
         """Return the key columns of a table; empty where none were said."""
@@ -72,12 +75,14 @@ def parse(settings: Mapping[str, Any]) -> Settings:
         raise ConfigError(f'The format of files is "{kind}"; it must be one of {", ".join(PATTERNS)}.')
     if not settings.get("path"):
         raise ConfigError("Files need a path: the folder they lie in.")
+    if settings.get("columns") and kind != "jsonl":
+        raise ConfigError(f'The setting "columns" is for JSON lines; files of format {kind} name their columns.')
     limits = Limits()
     return Settings(
         root=Path(str(settings["path"])).expanduser().absolute(),
         format=cast(Format, kind),
         patterns=_texts(settings.get("pattern")) or PATTERNS[kind],
-        keys=_keys(kind, settings.get("key")),
+        keys={"*": ("READING_ID",)} if kind == "nem12" else _by_table(settings.get("key")),
         delimiter=_delimiter(settings.get("delimiter", ",")),
         encoding=_encoding(settings.get("encoding", "utf-8")),
         settle=_number(settings, "settle_seconds", 0),
@@ -87,6 +92,7 @@ def parse(settings: Mapping[str, Any]) -> Settings:
             int(_number(settings, "max_ratio", limits.ratio)),
         ),
         memory=str(settings.get("memory", "256MB")),
+        columns=_by_table(settings.get("columns")),
     )
 
 
@@ -96,11 +102,9 @@ def _texts(value: object) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(str(one) for one in cast("list[object]", value))
 
 
-def _keys(kind: str, value: object) -> Mapping[str, tuple[str, ...]]:
-    if kind == "nem12":
-        return {"*": ("READING_ID",)}
+def _by_table(value: object) -> Mapping[str, tuple[str, ...]]:
     if isinstance(value, Mapping):
-        return {str(table): _texts(key) for table, key in value.items()}
+        return {str(table): _texts(columns) for table, columns in value.items()}
     return {"*": _texts(value)}
 
 

@@ -18,7 +18,7 @@ from connectors.files.merge import Merge, accepted, judge
 from connectors.files.settings import Settings
 from connectors.files.source import File, FileFault, Note, matches, parts, stamp_of
 from isthmus.connector import DIFFERENCES, PROBLEMS, Change, Outcome, Status, TableRows
-from isthmus.errors import ConfigError, DataError, did_you_mean
+from isthmus.errors import ConfigError, ConflictError, DataError, did_you_mean
 
 SUFFIXES = {"csv": ".csv", "jsonl": ".jsonl", "parquet": ".parquet"}
 
@@ -54,7 +54,8 @@ def write(settings: Settings, change: Change, files: Mapping[str, tuple[File, ..
     Each table's file is replaced whole or not at all; several tables are replaced one after the other.
     Raises DataError when a file holds rows that cannot be read, for they would be lost.
     """
-    targets = [target(settings, rows.table, files.get(rows.table, ())) for rows in change.tables]
+    cased = {name.casefold(): found for name, found in files.items()}
+    targets = [target(settings, rows.table, cased.get(rows.table.casefold(), ())) for rows in change.tables]
     schemas = [_schema(settings, rows, path) for rows, path in zip(change.tables, targets, strict=True)]
     judged = [judge(rows, schema) for rows, schema in zip(change.tables, schemas, strict=True)]
     problems = pa.concat_tables([PROBLEMS.empty_table(), *(found for _, found in judged)])
@@ -63,7 +64,7 @@ def write(settings: Settings, change: Change, files: Mapping[str, tuple[File, ..
         Merge(rows, accepted(rows, wanted, refused), schema)
         for rows, (wanted, _), schema in zip(change.tables, judged, schemas, strict=True)
     ]
-    _apply(settings, list(zip(merges, targets, strict=True)), dry=change.dry_run)
+    _apply(settings, change, list(zip(merges, targets, strict=True)))
     found = [table for merge in merges for table in merge.differences] if change.dry_run else []
     return Outcome(
         _statuses(change.size, merges, refused),
@@ -73,19 +74,30 @@ def write(settings: Settings, change: Change, files: Mapping[str, tuple[File, ..
     )
 
 
-def _apply(settings: Settings, merges: Sequence[tuple[Merge, Path]], *, dry: bool) -> None:
+def _apply(settings: Settings, change: Change, merges: Sequence[tuple[Merge, Path]]) -> None:
     """Write every new file beside its old one, then let them take their names; until then nothing is changed."""
     beside = [(merge, path, path.with_name(f".{path.name}.part")) for merge, path in merges]
     try:
         for merge, path, fresh in beside:
             _rewrite(settings, merge, path, fresh)
+        _guard(change, [merge for merge, _ in merges])
         for merge, path, fresh in beside:
-            if not dry and not merge.idle:
+            if not change.dry_run and not merge.idle:
                 os.replace(fresh, path)
         _settle(settings.root)
     finally:
         for _, _, fresh in beside:
             fresh.unlink(missing_ok=True)
+
+
+def _guard(change: Change, merges: Sequence[Merge]) -> None:
+    """Raise ConflictError when more rows would be updated or deleted than allowed."""
+    found = sum(merge.updated + merge.deleted for merge in merges)
+    if change.allowance is not None and found > change.allowance and not change.dry_run:
+        raise ConflictError(
+            f"The package of {change.object} would update or delete {found} rows, {change.allowance} are allowed; "
+            "nothing was written. Approve the change, or correct its source."
+        )
 
 
 def _rewrite(settings: Settings, merge: Merge, path: Path, fresh: Path) -> None:
@@ -137,7 +149,7 @@ def _statuses(size: int, merges: Sequence[Merge], refused: pa.ChunkedArray) -> p
     """A position is inserted when its row of the first table is new, updated when anything else changed."""
     status: npt.NDArray[np.uint8] = np.full(size, int(Status.UNCHANGED), np.uint8)
     for merge in merges:
-        status[merge.position[merge.changed | ~merge.seen]] = int(Status.UPDATED)
+        status[merge.touched] = int(Status.UPDATED)
     if merges:
         status[merges[0].position[~merges[0].seen]] = int(Status.INSERTED)
     status[refused.to_numpy()] = int(Status.REJECTED)

@@ -12,18 +12,33 @@ import subprocess
 import sys
 import textwrap
 import zipfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import pytest
 
 from connectors.files import FilesConnector
 from connectors.files import write as writing
-from isthmus.connector import Change, ColumnRef, Comparison, KeyRange, Keys, Query, Source, Status, TableRows, Where
-from isthmus.errors import ConfigError, DataError, SpecError
+from isthmus.conformance import ConnectorSuite, Place, Scratch, ids
+from isthmus.connector import (
+    Change,
+    ColumnRef,
+    Comparison,
+    Connector,
+    KeyRange,
+    Keys,
+    Query,
+    Source,
+    Status,
+    TableRows,
+    Where,
+)
+from isthmus.errors import ConfigError, ConflictError, DataError, SpecError
 
 CONTRACTS = 'VERTRAG,SPARTE,TEXT\n0002,01,NO\n0001,02,\n0010,01,""\n0003,02,"=1+1, said ""he"""\n'
 
@@ -87,6 +102,14 @@ def test_json_lines_keep_the_digits_of_numbers(tmp_path: Path) -> None:
     connector = files(tmp_path, "jsonl")
     assert [column.name for column in connector.describe("EVER").columns] == ["VERTRAG", "N", "E", "L"]
     assert rows(connector, query("EVER", "VERTRAG", "N", "E")) == [("0001", None, None), ("0002", "1.10", "")]
+
+
+def test_a_member_no_line_names_is_a_column_all_the_same_where_the_connection_says_so(tmp_path: Path) -> None:
+    (tmp_path / "EVER.jsonl").write_text('{"VERTRAG": "1"}\n')
+    connector = files(tmp_path, "jsonl", columns=["VERTRAG", "AUSZDAT"])
+    assert rows(connector, query("EVER", "VERTRAG", "AUSZDAT")) == [("1", None)]
+    with pytest.raises(ConfigError, match="for JSON lines"):
+        files(tmp_path, columns=["VERTRAG"])
 
 
 def test_parquet_keeps_its_types(tmp_path: Path) -> None:
@@ -401,7 +424,8 @@ def test_bad_rows_are_rejected_one_by_one_and_the_rest_is_written(tmp_path: Path
     assert outcome.status.to_pylist() == [1, 3, 3, 1, 3, 3]
     problems = outcome.problems.select(["position", "column", "code"]).sort_by("position").to_pylist()
     assert [tuple(row.values()) for row in problems] == [
-        (1, "BETRAG", "type"), (2, "VERTRAG", "key_missing"), (4, "VERTRAG", "duplicate_key"), (5, "X", "missing"),
+        (1, "BETRAG", "type"), (2, "VERTRAG", "key_missing"), (4, "VERTRAG", "duplicate key in the package"),
+        (5, "X", "missing"),
     ]  # fmt: skip
     assert rows(connector, query("EVER", "VERTRAG", "BETRAG")) == [
         (1, decimal.Decimal("1.10")),
@@ -492,3 +516,87 @@ def test_a_killed_write_leaves_the_old_file_whole_and_the_next_one_goes_through(
     assert connector.discover() == ["EVER"]
     assert status(connector, change("EVER", {"VERTRAG": ["0001"], "TEXT": ["new"]})) == [Status.UPDATED]
     assert os.listdir(tmp_path) == ["EVER.csv"]
+
+
+def test_more_changes_than_allowed_are_refused_and_nothing_is_written(
+    contracts: FilesConnector, tmp_path: Path
+) -> None:
+    wanted = change("EVER", {"VERTRAG": ["0001", "0002", "0099"], "SPARTE": ["x", "y", "z"]})
+    with pytest.raises(ConflictError, match="2 rows, 1 are allowed"):
+        contracts.write(dataclasses.replace(wanted, allowance=1))
+    assert (tmp_path / "EVER.csv").read_text() == CONTRACTS
+    assert status(contracts, dataclasses.replace(wanted, allowance=2)) == [
+        Status.UPDATED, Status.UPDATED, Status.INSERTED,
+    ]  # fmt: skip
+
+
+# --- what every connector keeps -----------------------------------------------------------------------------------
+
+
+class FilesSuite(ConnectorSuite):
+    """The inherited suite, on a folder that holds the scratch tables without a row."""
+
+    kind: str
+    more: Mapping[str, object] = {}
+
+    @pytest.fixture
+    def scratch(self) -> Scratch:
+        return Scratch(number=None)
+
+    @pytest.fixture
+    def connector(self, tmp_path: Path, place: Place, scratch: Scratch) -> Iterator[FilesConnector]:
+        place(scratch.table, self.rows(scratch, []))
+        place(scratch.item or "", self.items(scratch, []))
+        keys = {scratch.table: [scratch.key], scratch.item: [scratch.key, scratch.line]}
+        connector = files(tmp_path, self.kind, keys, **self.more)
+        yield connector
+        connector.close()
+
+    def test_a_refused_position_leaves_all_its_tables_and_its_list_alone(
+        self, writer: Connector, scratch: Scratch
+    ) -> None:
+        """No text of a file has a length, so a missing key is what refuses the position here."""
+        first, second = ids(2)
+        writer.write(self.listed(scratch, self.rows(scratch, ids(2)), [(first, "1", "a"), (second, "1", "b")], [0, 1]))
+        root = self.rows(scratch, [first, second])
+        root = root.set_column(0, scratch.key, pa.array([None, second]))
+        outcome = writer.write(self.listed(scratch, root, [(first, "2", "x"), (second, "2", "y")], [0, 1]))
+        assert outcome.status.to_pylist() == [Status.REJECTED, Status.UPDATED]
+        assert self.lines(writer, scratch) == [(first, "1"), (second, "2")]
+
+
+class TestCsvKeepsTheProtocol(FilesSuite):
+    kind = "csv"
+
+    @pytest.fixture
+    def place(self, tmp_path: Path) -> Place:
+        return lambda table, rows: pacsv.write_csv(rows, tmp_path / f"{table}.csv")
+
+    @pytest.fixture
+    def unreachable(self, tmp_path: Path) -> tuple[Connector, str]:
+        return files(tmp_path / "nowhere"), "nothing secret"
+
+
+class TestParquetKeepsTheProtocol(FilesSuite):
+    kind = "parquet"
+
+    @pytest.fixture
+    def scratch(self) -> Scratch:
+        return Scratch()
+
+    @pytest.fixture
+    def place(self, tmp_path: Path) -> Place:
+        return lambda table, rows: pq.write_table(rows, tmp_path / f"{table}.parquet")
+
+
+class TestJsonLinesKeepTheProtocol(FilesSuite):
+    kind = "jsonl"
+    more = {"columns": {"SCRATCH": ["ID", "NAME", "DAY"], "SCRATCH_ITEM": ["ID", "LINE", "VALUE"]}}  # noqa: RUF012
+
+    @pytest.fixture
+    def place(self, tmp_path: Path) -> Place:
+        def put(table: str, rows: pa.Table) -> None:
+            lines = [json.dumps(row) + "\n" for row in rows.to_pylist()]
+            (tmp_path / f"{table}.jsonl").write_text("".join(lines))
+
+        return put
