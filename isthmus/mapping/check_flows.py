@@ -59,12 +59,8 @@ def _parents_travel_too(flow: Flow, scenario: Scenario, scope: Scope) -> None:
     known = {other.object for other in scenario.flows if flow.target in (other.source, other.target)}
     for parent in _parents(flow, scope):
         if parent not in known and parent != flow.object:
-            message = (
-                f'"{flow.object}" refers to "{parent}", which does not flow between {flow.source} and {flow.target}.'
-            )
-            scope.add(
-                place(flow.object, flow.position), f"{message} Add a flow for it, or its rows would wait for ever."
-            )
+            message = f'"{flow.object}" refers to "{parent}", which no flow of this scenario brings to {flow.target}.'
+            scope.add(place(flow.object, flow.position), f"{message} Add one, or its rows would wait for ever.")
 
 
 def _parents(flow: Flow, scope: Scope) -> list[str]:

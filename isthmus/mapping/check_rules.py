@@ -117,7 +117,7 @@ def _where_is_simple(where: Predicate, spec: MappingSpec, scope: Scope) -> None:
     term = where.term
     if term is None or term.operator == "not in":
         message = '"where" is asked of the source, which takes comparisons joined by "and" only.'
-        scope.add(where.position, f'{message} Move "{where.text}" to a "reject" rule.')
+        scope.add(where.position, f'{message} Move this part to a "reject" rule.')
         return
     aliases = [table.alias for table in spec.tables]
     for name in (term.left, term.right_field):

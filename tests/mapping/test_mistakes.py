@@ -1,0 +1,31 @@
+"""A newcomer's mistakes and the answers to them: the findings are kept beside, word for word."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from isthmus.mapping.load import read_catalogue
+
+HERE = Path(__file__).parent
+GOOD = HERE / "good"
+MISTAKES = yaml.load((HERE / "mistakes.yaml").read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
+
+
+def written(mistake: dict[str, str]) -> str:
+    """Return the file with the mistake in it."""
+    text = (GOOD / "mappings" / mistake["in"]).read_text(encoding="utf-8")
+    instead, write = (mistake[key].replace("\\n", "\n") for key in ("instead", "write"))
+    assert text.count(instead) >= 1, f"{mistake['in']} does not have {instead!r}"
+    return text.replace(instead, write, 1)
+
+
+@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake["mistake"])
+def test_a_mistake_is_answered_with_its_place_and_what_to_do(mistake: dict[str, str], tmp_path: Path) -> None:
+    shutil.copytree(GOOD, tmp_path / "project")
+    (tmp_path / "project" / "mappings" / mistake["in"]).write_text(written(mistake), encoding="utf-8")
+    _, findings = read_catalogue(tmp_path / "project")
+    assert [str(finding) for finding in findings] == mistake["says"]
