@@ -168,7 +168,32 @@ def identify(route: Route, records: Records, ledger: Ledger, fresh: bool) -> Ide
         known = pa.nulls(len(records.key), pa.string())
     else:
         known = ledger.keys.translate(route.object, flow.source, flow.target, records.key)
-    return Identity(ids, known)
+    paired = pc.is_valid(known)
+    evidence = records.known_as.get(flow.target)
+    return Identity(ids, known if evidence is None else pc.coalesce(known, evidence), paired)
+
+
+def contradicted(route: Route, records: Records, identity: Identity, ledger: Ledger, fresh: bool) -> pa.Array | None:
+    """Tell which records name a key of the target that is another thing's; None where nothing can be.
+
+    IS-U's EVERH and CRM's CRMD_ISUEXTA4 each store the other's key: what one side says is evidence, and where
+    the other side disagrees a person must look before anything is paired.
+    """
+    flow = route.flow
+    by_evidence = pc.and_not(pc.is_valid(identity.known), identity.paired)
+    if fresh or not pc.any(by_evidence).as_py():
+        return None
+    claimed = pc.if_else(by_evidence, identity.known, pa.scalar(None, pa.string()))
+    owner = ledger.keys.translate(route.object, flow.target, flow.source, claimed)
+    wrong = pc.and_(pc.is_valid(owner), pc.fill_null(pc.not_equal(owner, records.key), False))
+    said = route.back.known_as.get(flow.source)
+    if said is not None:
+        there = standing(route, claimed, said.columns)
+        arrays = tuple(there.column(name) for name in said.columns)
+        for step in said.steps:
+            arrays = step.read(arrays).arrays
+        wrong = pc.or_(wrong, pc.fill_null(pc.and_(by_evidence, pc.not_equal(arrays[0], records.key)), False))
+    return wrong if pc.any(wrong).as_py() else None
 
 
 def with_numbers(route: Route, records: Records, identity: Identity, ledger: Ledger, fresh: bool) -> Identity:
@@ -285,38 +310,55 @@ def carry(route: Route, claimed: Claimed, plan: ReadPlan, raw: Raw, ledger: Ledg
     outcome = route.target.write(change)
     exceptions = pa.concat_tables([ready.exceptions, refused(outcome, ready.records)])
     counts = count(records, ready, outcome, exceptions)
-    carried = Carried(counts, outcome, verdict, ready.records.key)
     if not care.dry_run:
-        ledger.confirm(
-            claimed, confirmation(route, ready.records, identity, written, outcome, exceptions, counts, receipt)
-        )
-    return carried
+        done = confirmation(route, ready.records, identity, written, outcome, exceptions, counts, receipt)
+        ledger.confirm(claimed, done)
+    return Carried(counts, outcome, verdict, records.warnings, exceptions)
 
 
 def prepare(route: Route, resolved: Resolved, ledger: Ledger, fresh: bool) -> tuple[Resolved, Identity, Written]:
     """Spell the records for the target; those that do not fit, or may not be created, become exceptions."""
-    resolved = without_deleted(route, resolved, ledger)
-    records = resolved.records
-    identity = identify(route, records, ledger, fresh)
+    resolved = without_deleted(route, resolved)
+    identity = identify(route, resolved.records, ledger, fresh)
+    wrong = contradicted(route, resolved.records, identity, ledger, fresh)
+    if wrong is not None:
+        said = f"names a {route.object} of {route.flow.target} that is another one's there"
+        resolved, identity = without(resolved, identity, wrong, "key map disagrees", said)
     if route.write.create == "never":
-        resolved = without_new(route, resolved, identity)
-        if len(resolved.records.key) < len(records.key):
-            records = resolved.records
-            identity = identify(route, records, ledger, fresh)
-    identity = with_numbers(route, records, identity, ledger, fresh)
-    written = spell(route.write, records, identity)
+        absent = unknown_there(route, resolved.records, identity)
+        said = f"{route.flow.target} has no such {route.object} and its mapping says create: never"
+        resolved, identity = without(resolved, identity, absent, "create never", said)
+    identity = with_numbers(route, resolved.records, identity, ledger, fresh)
+    written = spell(route.write, resolved.records, identity)
     bad = written.rejects.any()
     if bad is None:
         return resolved, identity, written
-    exceptions = pa.concat_tables([resolved.exceptions, rejected(written.rejects.table(records.key))])
-    good = pc.cast(pc.indices_nonzero(pc.invert(bad)), pa.int32())
-    numbers = {name: column.take(good) for name, column in identity.numbers.items()}
-    kept = select(records, good)
-    identity = Identity(identity.ids.take(good), identity.known.take(good), numbers)
-    return Resolved(kept, exceptions, resolved.filtered), identity, spell(route.write, kept, identity)
+    refused_rows = rejected(written.rejects.table(resolved.records.key))
+    resolved, identity = keep(resolved, identity, pc.invert(bad), refused_rows)
+    return resolved, identity, spell(route.write, resolved.records, identity)
 
 
-def without_deleted(route: Route, resolved: Resolved, ledger: Ledger) -> Resolved:
+def without(
+    resolved: Resolved, identity: Identity, mask: pa.Array, code: str, message: str
+) -> tuple[Resolved, Identity]:
+    """Reject the records under a mask for one reason."""
+    if not pc.any(mask).as_py():
+        return resolved, identity
+    keys = resolved.records.key.filter(mask)
+    none = pa.nulls(len(keys), pa.string())
+    said = [constant(text, len(keys)) for text in ("rejected", "key", code, message)]
+    table = pa.Table.from_arrays([keys, *said, none, none, none], schema=EXCEPTIONS)
+    return keep(resolved, identity, pc.invert(mask), table)
+
+
+def keep(resolved: Resolved, identity: Identity, mask: pa.Array, exceptions: pa.Table) -> tuple[Resolved, Identity]:
+    """Go on with the records under a mask; the others are told of in `exceptions`."""
+    rows = pc.cast(pc.indices_nonzero(mask), pa.int32())
+    every = pa.concat_tables([resolved.exceptions, exceptions])
+    return Resolved(select(resolved.records, rows), every, resolved.filtered), identity.take(rows)
+
+
+def without_deleted(route: Route, resolved: Resolved) -> Resolved:
     """Leave out deleted records the target has no marker for; what it never had, it need not lose."""
     marker = resolved.records.deleted
     if marker is None or route.write.can_delete or not pc.any(marker).as_py():
@@ -326,27 +368,10 @@ def without_deleted(route: Route, resolved: Resolved, ledger: Ledger) -> Resolve
     return Resolved(select(resolved.records, keep), resolved.exceptions, resolved.filtered + gone)
 
 
-def without_new(route: Route, resolved: Resolved, identity: Identity) -> Resolved:
-    """Reject records that the target does not hold, where its mapping says `create: never`."""
-    records = resolved.records
-    keys = target_keys(route, records, identity)
-    there = standing(route, keys, ())
-    found = np.asarray(pc.is_valid(there.column(0)))
-    if found.all():
-        return resolved
-    rows = np.flatnonzero(~found)
-    message = f"{route.flow.target} has no such {route.object} and its mapping says create: never"
-    missing = records.key.take(rows)
-    none = pa.nulls(len(rows), pa.string())
-    columns = [
-        missing,
-        constant("rejected", len(rows)),
-        constant("key", len(rows)),
-        constant("create never", len(rows)),
-    ]
-    table = pa.Table.from_arrays([*columns, constant(message, len(rows)), none, none, none], schema=EXCEPTIONS)
-    kept = select(records, pa.array(np.flatnonzero(found).astype(np.int32)))
-    return Resolved(kept, pa.concat_tables([resolved.exceptions, table]), resolved.filtered)
+def unknown_there(route: Route, records: Records, identity: Identity) -> pa.Array:
+    """Tell which records the target does not hold."""
+    there = standing(route, target_keys(route, records, identity), ())
+    return pc.is_null(there.column(0))
 
 
 def refused(outcome: Outcome, records: Records) -> pa.Table:
@@ -404,7 +429,7 @@ def confirmation(
     """Say what the ledger shall remember of a package: new pairs of keys, exceptions, counts."""
     status = np.asarray(outcome.status)
     arrived = status <= Status.UPDATED
-    new = np.flatnonzero(arrived & np.asarray(pc.is_null(identity.known)))
+    new = np.flatnonzero(arrived & ~np.asarray(identity.paired))
     pairs: tuple[Pairs, ...] = ()
     if len(new):
         systems = {route.flow.source: records.key.take(new), route.flow.target: written.key.take(new)}

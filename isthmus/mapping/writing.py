@@ -19,12 +19,19 @@ from isthmus.mapping.reading import Remarks
 class Identity:
     """Who the records are in the target: their Isthmus ids (16 bytes), the target keys known so far (null = new).
 
+    `paired` (boolean) tells which of them the key map knows already; the rest are known by evidence or new.
     `numbers` holds, per counter, one reserved number for every record.
     """
 
     ids: pa.Array
     known: pa.Array
+    paired: pa.Array
     numbers: Mapping[str, pa.Array] = field(default_factory=dict)
+
+    def take(self, rows: pa.Array) -> Identity:
+        """Keep some records."""
+        numbers = {name: column.take(rows) for name, column in self.numbers.items()}
+        return Identity(self.ids.take(rows), self.known.take(rows), self.paired.take(rows), numbers)
 
 
 @dataclass(frozen=True, slots=True)
