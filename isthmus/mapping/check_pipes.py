@@ -194,7 +194,7 @@ def _reference_is_spelled_like_the_key(line: MappedField, found: Bound, spec: Ma
                 )
             return
         before = line.pipe.calls[: line.pipe.calls.index(call)]
-        keys = [other.key for other in referred if other.key.columns]
+        keys = [other.key for other in referred if bound(other.key, context_of(spec, scope), None).whole]
         if keys and not any(_same_functions(before, key.calls) for key in keys):
             wanted = " | ".join(map(str, keys[0].calls)) or "nothing"
             message = f'the key of {step.ref} is read through "{wanted}" in {spec.system}, this reference is not.'

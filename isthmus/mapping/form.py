@@ -90,7 +90,11 @@ class Form:
             if required:
                 self.findings.add(self.position, f'{self.what} needs "{name}". Add it.')
             return None
-        return one_value(value, name, self.findings)
+        found = one_value(value, name, self.findings)
+        if found and required and not found.value.strip():
+            self.findings.add(found.position, f'"{name}" is blank. Write what it is.')
+            return None
+        return found
 
     def word(self, name: str, required: bool = False) -> Word:
         """Return the text of a key with its position; empty where there is none."""
