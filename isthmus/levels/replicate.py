@@ -28,8 +28,7 @@ from isthmus.levels.route import Route
 from isthmus.mapping.plan import ReadPlan
 
 LEASE = timedelta(minutes=5)
-PARKED_SHARE = 0.01  # more than this for one cause stops the object with one finding
-PARKED_FLOOR = 100
+PARKED_FLOOR = 100  # so few parked rows stop nothing, whatever their share
 SHOWN_KEYS = 20
 MASS_CHANGE = "mass change"
 MASS_CHANGE_FLOOR = 1_000  # below this many rows nobody is asked
@@ -246,13 +245,13 @@ def _stop_if_withheld(route: Route, item: Ahead, carried: Carried, worker: Worke
 
 
 def stop_if_parked(route: Route, run: str, ledger: Ledger, planned: int) -> None:
-    """Stop an object of which more than one percent waits for the same cause: the parent's load is what failed."""
+    """Stop an object of which more than its declared share waits for one cause: the parent's load is what failed."""
     for reason in ledger.exceptions.counts(run, route.name):
-        if reason.kind == "parked" and reason.rows > max(PARKED_FLOOR, PARKED_SHARE * planned):
+        if reason.kind == "parked" and reason.rows > max(PARKED_FLOOR, route.flow.parked * planned):
             raise DataError(
-                f"{route.name}: {reason.rows:,} of {planned:,} rows wait for a {reason.waits_object} that {reason.field} "
-                f"names. Load {reason.waits_object} first (`isthmus rejected` says why rows of it are missing), then "
-                f"run again; parked rows go by themselves."
+                f"{route.name}: {reason.rows:,} of {planned:,} rows wait for a {reason.waits_object} that "
+                f"{reason.field} names. Load {reason.waits_object} first (`isthmus rejected` says why rows of it are "
+                f"missing), then run again; parked rows go by themselves."
             )
 
 

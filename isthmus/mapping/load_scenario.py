@@ -9,7 +9,7 @@ from isthmus.mapping.form import Findings, Form, group
 from isthmus.mapping.spec import Flow, Scenario
 
 SCENARIO = ("scenario", "about", "switches", "roles", "flows")
-FLOW = ("object", "from", "to", "level", "gate", "mass_change", "guard", "package_rows", "if")
+FLOW = ("object", "from", "to", "level", "gate", "mass_change", "parked", "guard", "package_rows", "if")
 
 
 def load_scenario(root: Entries, findings: Findings) -> Scenario:
@@ -28,7 +28,7 @@ def load_scenario(root: Entries, findings: Findings) -> Scenario:
 
 def _flow(node: Node, findings: Findings) -> Flow:
     form = Form(group(node, "flows", findings), "a flow", FLOW, findings)
-    share = form.number("mass_change", 0.2)
+    share, parked = form.number("mass_change", 0.2), form.number("parked", 0.01)
     if not 0 <= share <= 1:
         findings.add(form.where("mass_change"), '"mass_change" is a share between 0 and 1, such as 0.2.')
     rows = form.number("package_rows", 0)
@@ -43,6 +43,7 @@ def _flow(node: Node, findings: Findings) -> Flow:
         level=cast(Any, form.choice("level", ("replicate", "synchronize"), "replicate")),
         gate=cast(Any, form.choice("gate", ("package", "run", "off"), "package")),
         mass_change=share,
+        parked=parked,
         guard=cast(Any, form.choice("guard", ("repair", "report"), "report")),
         package_rows=int(rows),
         condition=form.word("if"),

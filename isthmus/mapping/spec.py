@@ -267,6 +267,7 @@ class Flow:
     level: Literal["replicate", "synchronize"] = "replicate"
     gate: Literal["package", "run", "off"] = "package"
     mass_change: float = 0.2  # share of an object that one run may change or delete unasked
+    parked: float = 0.01  # share that may wait for one cause; more stops the object with one finding
     guard: Literal["repair", "report"] = "report"
     package_rows: int = 0  # 0: the scenario's default
     condition: str = ""
