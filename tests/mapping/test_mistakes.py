@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -15,7 +16,7 @@ GOOD = HERE / "good"
 MISTAKES = yaml.load((HERE / "mistakes.yaml").read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
 
 
-def written(mistake: dict[str, str]) -> str:
+def written(mistake: dict[str, Any]) -> str:
     """Return the file with the mistake in it."""
     text = (GOOD / "mappings" / mistake["in"]).read_text(encoding="utf-8")
     instead, write = (mistake[key].replace("\\n", "\n") for key in ("instead", "write"))
@@ -24,7 +25,7 @@ def written(mistake: dict[str, str]) -> str:
 
 
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake["mistake"])
-def test_a_mistake_is_answered_with_its_place_and_what_to_do(mistake: dict[str, str], tmp_path: Path) -> None:
+def test_a_mistake_is_answered_with_its_place_and_what_to_do(mistake: dict[str, Any], tmp_path: Path) -> None:
     shutil.copytree(GOOD, tmp_path / "project")
     (tmp_path / "project" / "mappings" / mistake["in"]).write_text(written(mistake), encoding="utf-8")
     _, findings = read_catalogue(tmp_path / "project")
