@@ -20,7 +20,7 @@ from isthmus.errors import ConfigError, SystemUnavailable
 from isthmus.store import binaries, layout
 from isthmus.store.account import Account, server_account
 from isthmus.store.place import Place, private_place, settle
-from isthmus.store.process import Postmaster, alive, running
+from isthmus.store.process import Postmaster, alive, clear_stale, running
 from isthmus.store.roles import ADMIN
 from isthmus.store.settings import HBA, Settings
 
@@ -160,6 +160,8 @@ def _reach_ready(place: Place, account: Account, programs: binaries.Binaries, pr
     ports_left = 5
     while True:
         server = _server(place)
+        if server is None and not clear_stale(place.data, account.uid, ORPHANS_PATIENCE, progress):
+            raise SystemUnavailable(f"sessions of a crashed server still work in {place.data} and do not end")
         pid = server.pid if server else _launch(place, account, programs)
         try:
             return _wait_until_ready(place, pid, progress)
@@ -171,8 +173,7 @@ def _reach_ready(place: Place, account: Account, programs: binaries.Binaries, pr
                 ports_left -= 1
                 (place.folder / "port").unlink()
             elif "pre-existing shared memory" in said and time.monotonic() < orphans_until:
-                progress("sessions of the crashed server are still ending; waiting for them")
-                time.sleep(0.5)
+                time.sleep(0.5)  # where clear_stale cannot see the sessions of a crashed server
             else:
                 raise SystemUnavailable(f"the store did not start; {_log(place)} ends with:\n{said}") from None
 
