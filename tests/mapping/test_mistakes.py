@@ -16,9 +16,9 @@ GOOD = HERE / "good"
 MISTAKES = yaml.load((HERE / "mistakes.yaml").read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
 
 
-def written(mistake: dict[str, Any]) -> str:
+def written(mistake: dict[str, str]) -> str:
     """Return the file with the mistake in it."""
-    text = (GOOD / "mappings" / mistake["in"]).read_text(encoding="utf-8")
+    text: str = (GOOD / "mappings" / mistake["in"]).read_text(encoding="utf-8")
     instead, write = (mistake[key].replace("\\n", "\n") for key in ("instead", "write"))
     assert text.count(instead) >= 1, f"{mistake['in']} does not have {instead!r}"
     return text.replace(instead, write, 1)
