@@ -89,12 +89,21 @@ class Exceptions:
             return pa.array(list(connection.scalars(freed)), pa.string())
 
     def list(
-        self, flow: str | None = None, state: str | None = None, limit: int = 100, kind: str | None = None
+        self,
+        flow: str | None = None,
+        state: str | None = None,
+        limit: int = 100,
+        kind: str | None = None,
+        open_only: bool = False,
     ) -> Sequence[RowException]:
-        """Return exceptions by flow and key; `state` is open, released or resolved, `kind` rejected or parked."""
+        """Return exceptions by flow and key; `state` is open, released or resolved, `kind` rejected or parked.
+
+        `open_only` leaves out what was resolved.
+        """
         wanted = select(EXCEPTIONS).order_by(X.flow, X.key).limit(limit)
         for column, value in ((X.flow, flow), (X.state, state), (X.kind, kind)):
             wanted = wanted if value is None else wanted.where(column == value)
+        wanted = wanted.where(X.state != "resolved") if open_only else wanted
         with self._database.transaction() as connection:
             return [_exception(row) for row in connection.execute(wanted)]
 

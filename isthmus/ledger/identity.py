@@ -44,7 +44,8 @@ def _neighbourhood(keys: pa.Array) -> npt.NDArray[np.uint8]:
     inside = places >= offsets[:-1, None]
     nibbles = np.zeros(places.shape, np.uint8)
     nibbles[inside] = data[places[inside]] & 0x0F
-    return nibbles[:, 0::2] << 4 | nibbles[:, 1::2]
+    packed: npt.NDArray[np.uint8] = np.left_shift(nibbles[:, 0::2], np.uint8(4)) | nibbles[:, 1::2]
+    return packed
 
 
 def murmur3(keys: pa.Array, first: int, second: int) -> Words:

@@ -144,6 +144,16 @@ class Keys:
             row = raw(connection).execute(statement).fetchone()
         return int(row[0]) if row else 0
 
+    def estimate(self) -> list[tuple[str, str, int]]:
+        """Return object, system and about how many keys, for every partition; counts only where never analyzed."""
+        statement = (
+            "SELECT substr(relname, 6), reltuples::bigint FROM pg_class WHERE relkind = 'r'"
+            " AND relnamespace = to_regnamespace('ledger') AND starts_with(relname, 'keys_') ORDER BY 1"
+        )
+        with self._database.transaction() as connection:
+            found = [(*name.split("__", 1), int(rows)) for name, rows in raw(connection).execute(statement)]
+        return [(object, system, self.count(object, system) if rows < 0 else rows) for object, system, rows in found]
+
     def of(self, object: str, keys: Sequence[str]) -> list[dict[str, Any]]:
         """Return every side of the things that bear one of these keys anywhere: system, client, key, id, state."""
         statement = (

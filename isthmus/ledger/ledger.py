@@ -57,7 +57,7 @@ class Ledger:
         confirm(self.database, self.keys, claimed, confirmation)
 
     def prune(self, before: datetime) -> dict[str, int]:
-        """Forget what is over: months of the trail, finished runs with packages, resolved exceptions.
+        """Forget what is over: months of the trail, finished runs with packages, resolved exceptions, verdicts.
 
         Keys, open exceptions, flows and approvals stay. Returns how much of each went.
         """
@@ -65,6 +65,7 @@ class Ledger:
             "months of events": self.events.prune(before),
             "runs": self.runs.prune(before),
             "exceptions": self.exceptions.prune(before),
+            "verdicts": self.gate_results.prune(before) + self.reconciliations.prune(before),
         }
 
     def close(self) -> None:

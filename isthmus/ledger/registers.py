@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, Table, select, update
@@ -80,6 +81,11 @@ class Results:
             wanted = wanted if value is None else wanted.where(column == value)
         with self._database.transaction() as connection:
             return [_result(row) for row in connection.execute(wanted)]
+
+    def prune(self, before: datetime) -> int:
+        """Delete verdicts given before a time; returns how many."""
+        with self._database.transaction() as connection:
+            return connection.execute(self._table.delete().where(self._table.c.at < before)).rowcount
 
 
 def gate_results(database: Database) -> Results:

@@ -1,0 +1,196 @@
+"""The ledger on the command line: its shape, how flows stand, what is held back, a row's story, control."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from isthmus.errors import ConfigError, did_you_mean
+from isthmus.ledger.ledger import Ledger
+from isthmus.ledger.migrate import migrate as migrate_ledger
+from isthmus.ledger.story import object_of, story
+from isthmus.ledger.values import RowException
+from isthmus.store import store_url
+
+STATES = {"p": "pending", "c": "confirmed", "r": "retired"}
+
+FlowName = Annotated[str, typer.Argument(help="A flow (contract.isu.crm), or an object for all its flows.")]
+AnyFlow = Annotated[str, typer.Argument(help="A flow or an object; none means all.")]
+Limit = Annotated[int, typer.Option(help="At most so many rows.")]
+By = Annotated[str, typer.Option(help="Who decides.", default_factory=getpass.getuser)]
+Why = Annotated[str, typer.Option(help="The reason, for those who look later.")]
+
+ledger_app = typer.Typer(help="The ledger itself: bring it up to date, look at it.", no_args_is_help=True)
+flows_app = typer.Typer(help="Pause, resume or throttle flows.", no_args_is_help=True)
+
+
+@ledger_app.command("migrate")
+def migrate() -> None:
+    """Create the ledger in the store, or bring it to the shape this Isthmus expects."""
+    typer.echo(f"The ledger is at revision {migrate_ledger(store_url('owner'))}.")
+
+
+@ledger_app.command("status")
+def ledger_status(limit: Limit = 10) -> None:
+    """Show the newest runs, what the key map holds and which approvals wait."""
+    with open_ledger() as ledger:
+        runs, held, waiting = ledger.runs.list(limit), ledger.keys.estimate(), ledger.approvals.waiting()
+    rows = [[run.id, run.scenario, run.kind, run.state, _time(run.started_at), _time(run.finished_at)] for run in runs]
+    show("Runs", ["run", "scenario", "kind", "state", "started", "finished"], rows)
+    show("Keys", ["object", "system", "about"], [[object, system, f"{rows:,}"] for object, system, rows in held])
+    asked = [[wait.run, wait.flow, wait.what, f"{wait.share:.1%}", _time(wait.asked_at)] for wait in waiting]
+    show("Waiting for approval", ["run", "flow", "what", "share", "asked"], asked)
+
+
+@ledger_app.command("prune")
+def prune(days: Annotated[int, typer.Option(help="Keep what is younger than so many days.", min=1)] = 400) -> None:
+    """Forget old events, finished runs and resolved exceptions; keys and open exceptions stay."""
+    with open_ledger() as ledger:
+        gone = ledger.prune(ledger.database.now() - timedelta(days=days))
+    typer.echo(", ".join(f"{count} {what}" for what, count in gone.items()) + " removed.")
+
+
+def status() -> None:
+    """Show each flow: state, watermark, last run, rows held back."""
+    with open_ledger() as ledger:
+        flows = ledger.flows.list()
+        held: dict[tuple[str, str], int] = {}
+        for reason in ledger.exceptions.counts():
+            held[reason.flow, reason.kind] = held.get((reason.flow, reason.kind), 0) + reason.rows
+    rows = []
+    for flow in flows:
+        state = f"paused by {flow.paused_by}: {flow.paused_why}" if flow.paused else flow.state
+        counts = [f"{held.get((flow.flow, kind), 0):,}" for kind in ("rejected", "parked")]
+        rows.append([flow.flow, state, flow.watermark or "", flow.last_run or "", *counts])
+    show("Flows", ["flow", "state", "watermark", "last run", "rejected", "parked"], rows)
+
+
+def rejected(flow: AnyFlow = "", limit: Limit = 50) -> None:
+    """List rejected rows: key, field, reason; what is personal is masked."""
+    rows = [
+        [held.flow, held.key, held.field, held.code, held.message, held.value or "", str(held.times)]
+        for held in _held(flow, "rejected", limit)
+    ]
+    show("Rejected rows", ["flow", "key", "field", "code", "reason", "value", "times"], rows)
+
+
+def parked(flow: AnyFlow = "", limit: Limit = 50) -> None:
+    """List parked rows and what each waits for."""
+    rows = [
+        [held.flow, held.key, f"{held.waits_object or ''} {held.waits_key or ''}", held.state, _time(held.first_seen)]
+        for held in _held(flow, "parked", limit)
+    ]
+    show("Parked rows", ["flow", "key", "waits for", "state", "since"], rows)
+
+
+def trace(
+    object: Annotated[str, typer.Argument(help="An object of the model, e.g. contract.")],
+    key: Annotated[str, typer.Argument(help="Its key in any system, as people write it, e.g. 4711.")],
+) -> None:
+    """Tell one row's story: its keys, the packages that covered it, its faults, what people did."""
+    with open_ledger() as ledger:
+        told = story(ledger, object, key)
+    if told.is_empty:
+        typer.echo(f"The ledger has never met {object} {key}: it was not read yet, or is spelt otherwise.")
+    sides = [
+        [side["system"], side["client"], side["key"], STATES[side["state"]], str(side["id"]), side["run"] or ""]
+        for side in told.sides
+    ]
+    show(f"{object} {key}", ["system", "client", "key", "state", "Isthmus id", "since run"], sides)
+    covered = [
+        [package.run, package.id, package.state, str(package.epoch), _time(package.finished_at), package.message]
+        for package in told.packages
+    ]
+    show("Packages whose range covers it", ["run", "package", "state", "epoch", "finished", "reason"], covered)
+    faults = [
+        [held.flow, held.kind, held.state, held.field, held.message, _time(held.first_seen), _time(held.last_seen)]
+        for held in told.exceptions
+    ]
+    show("Faults", ["flow", "kind", "state", "field", "reason", "first", "last"], faults)
+    trail = [[_time(event.at), event.who, event.what, event.flow or "", str(event.details)] for event in told.events]
+    show("Trail", ["when", "who", "what", "flow", "details"], trail)
+
+
+@flows_app.command("pause")
+def pause(flow: FlowName, by: By, why: Why) -> None:
+    """Stop a flow from starting new packages; those at work finish."""
+    with open_ledger() as ledger:
+        for name in named(ledger, flow):
+            ledger.flows.pause(name, by, why)
+            typer.echo(f"{name} is paused.")
+
+
+@flows_app.command("resume")
+def resume(flow: FlowName, by: By, why: Why = "") -> None:
+    """Let a paused flow go on."""
+    with open_ledger() as ledger:
+        for name in named(ledger, flow):
+            ledger.flows.resume(name, by, why)
+            typer.echo(f"{name} goes on.")
+
+
+@flows_app.command("throttle")
+def throttle(
+    flow: FlowName,
+    by: By,
+    why: Why,
+    rows: Annotated[int, typer.Option(help="Rows per second; 0 takes the limit away.", min=0)],
+) -> None:
+    """Limit how many rows per second a flow may carry."""
+    with open_ledger() as ledger:
+        for name in named(ledger, flow):
+            ledger.flows.throttle(name, rows or None, by, why)
+            typer.echo(f"{name}: {f'at most {rows:,} rows per second' if rows else 'no limit'}.")
+
+
+def open_ledger() -> Ledger:
+    """Open the ledger of the store; raises ConfigError or SystemUnavailable saying what to do."""
+    return Ledger.open(store_url())
+
+
+def named(ledger: Ledger, name: str) -> list[str]:
+    """Return the flows a person means by a flow's name or an object's; raises ConfigError naming the nearest."""
+    known = sorted({*(flow.flow for flow in ledger.flows.list()), *ledger.packages.flows()})
+    meant = [flow for flow in known if name in (flow, object_of(flow))]
+    if not meant:
+        raise ConfigError(
+            f'The ledger knows no flow or object "{name}".{did_you_mean(name, known)} '
+            f"Known: {', '.join(known) or 'none, nothing has run yet'}."
+        )
+    return meant
+
+
+def _held(flow: str, kind: str, limit: int) -> list[RowException]:
+    with open_ledger() as ledger:
+        names: Sequence[str | None] = named(ledger, flow) if flow else [None]
+        found = [
+            held for name in names for held in ledger.exceptions.list(name, limit=limit, kind=kind, open_only=True)
+        ]
+    return found[:limit]
+
+
+def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table, or that there is nothing; wide where the output is no terminal, so that no key is cut."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=max(console.width, 200))
+    if not rows:
+        console.print(f"{title}: none", highlight=False)
+        return
+    table = Table(title=title, title_justify="left", box=None, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(str(cell)) for cell in row))
+    console.print(table)
+
+
+def _time(at: datetime | None) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S}" if at else ""
