@@ -11,7 +11,7 @@ from isthmus.connector import KeyRange
 
 
 def boundaries(query: Resolved, rows: int, within: KeyRange) -> tuple[str, str]:
-    """Return two statements: every n-th key of the root with its row number, and the number of rows.
+    """Return two statements: every n-th key of the root with its place, and the number of rows.
 
     Keys compare by the column's own collation, here as in `read`, so ranges and order agree and the index of
     the key serves both.
@@ -22,18 +22,19 @@ def boundaries(query: Resolved, rows: int, within: KeyRange) -> tuple[str, str]:
     source = f"FROM {query.table(query.query.root.alias)} {where}"
     labels = ", ".join(f"{key} k{i}" for i, key in enumerate(query.keys))
     outer = ", ".join(f"k{i}" for i in range(len(query.keys)))
-    numbered = f"SELECT {labels}, ROW_NUMBER() OVER (ORDER BY {keys}) n {source}"
-    every = f"SELECT {outer}, n FROM ({numbered}) numbered WHERE (n - 1) % {max(rows, 1)} = 0 ORDER BY n"
+    windows = f"ROW_NUMBER() OVER (ORDER BY {keys}) n, RANK() OVER (ORDER BY {keys}) place"
+    numbered = f"SELECT {labels}, {windows} {source}"
+    every = f"SELECT {outer}, place FROM ({numbered}) numbered WHERE (n - 1) % {max(rows, 1)} = 0 ORDER BY n"
     return every, f"SELECT count(*) {source}"
 
 
 def ranges(found: Sequence[Sequence[Any]], total: int, within: KeyRange) -> list[KeyRange]:
-    """Make ranges of numbered keys; a key that fills a whole package alone makes no boundary twice."""
+    """Make ranges of placed keys; a key that several rows share is never cut and bounds no range twice."""
     starts: list[tuple[tuple[str, ...] | None, int]] = [(within.low, 1)]
-    for *key, number in found[1:]:
+    for *key, place in found:
         low = tuple(text(value) for value in key)
-        if low != starts[-1][0] and None not in key:
-            starts.append((low, int(number)))
+        if int(place) > starts[-1][1] and None not in key:
+            starts.append((low, int(place)))
     ends = [*starts[1:], (within.high, total + 1)]
     return [KeyRange(low, high, after - at) for (low, at), (high, after) in zip(starts, ends, strict=True)]
 

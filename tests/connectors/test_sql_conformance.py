@@ -14,6 +14,8 @@ import sqlalchemy as sa
 from connectors.sql import SqlConnector
 from isthmus.conformance import ConnectorSuite, Place, Scratch
 from isthmus.connector import Connector
+from isthmus.store import drop_database, ensure_database
+from isthmus.store.place import Place as StorePlace
 
 TABLES = """
 CREATE TABLE scratch (mandt varchar(3) NOT NULL, id varchar(10) NOT NULL, name varchar(40), day varchar(8){binary},
@@ -39,13 +41,22 @@ def insert(table: str, rows: pa.Table, mark: str) -> tuple[str, list[tuple[Any, 
     return f"INSERT INTO {table.lower()} ({names}) VALUES ({marks})", values
 
 
+@pytest.fixture(scope="module")
+def database(store: StorePlace) -> Iterator[str]:
+    """One database for all tests of this file: making one for each costs more than the tests."""
+    name = "sql_conformance"
+    yield ensure_database(name, place=store)
+    drop_database(name, place=store)
+
+
 class TestPostgres(ConnectorSuite):
     @pytest.fixture
-    def url(self, any_postgres: str, scratch: Scratch) -> str:
-        with psycopg.connect(any_postgres, autocommit=True) as session:
+    def url(self, database: str, scratch: Scratch) -> str:
+        with psycopg.connect(database, autocommit=True) as session:
+            session.execute("DROP TABLE IF EXISTS scratch, scratch_item; DROP SCHEMA IF EXISTS isthmus CASCADE")
             for statement in tables(scratch):
                 session.execute(statement)
-        return any_postgres
+        return database
 
     @pytest.fixture
     def connector(self, url: str) -> Iterator[Connector]:
@@ -111,7 +122,7 @@ class TestSqlite(Portable):
 
     @pytest.fixture
     def unreachable(self, tmp_path: Path) -> tuple[Connector, str]:
-        return SqlConnector({"url": f"sqlite:///{tmp_path}/nowhere/x.db?password=s3cret"}), "s3cret"
+        return SqlConnector({"url": f"sqlite://user:s3cret@{tmp_path}/x.db"}), "s3cret"
 
 
 @pytest.mark.service
