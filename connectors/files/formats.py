@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from connectors.files.settings import Settings
 from connectors.files.source import FileFault, Note, Part
 
-BLOCK = 4 << 20  # characters or bytes read at a time; a longer line or row is refused
+BLOCK = 4 << 20  # characters or bytes read at a time; a longer line is refused, and a CSV row of a quarter of it
 ROWS = 16_384
 
 
@@ -99,7 +99,7 @@ class Csv:
             return "skip"
 
         read = pacsv.ReadOptions(
-            use_threads=False, block_size=BLOCK, column_names=names, skip_rows=1, encoding=self._encoding
+            use_threads=False, block_size=BLOCK // 4, column_names=names, skip_rows=1, encoding=self._encoding
         )
         parse = pacsv.ParseOptions(delimiter=self._delimiter, newlines_in_values=True, invalid_row_handler=odd)
         convert = pacsv.ConvertOptions(

@@ -52,7 +52,7 @@ class Settings:
     encoding: str = "utf-8"
     settle: float = 0.0
     limits: Limits = field(default_factory=Limits)
-    memory: str = "256MB"
+    memory: str = "128MB"
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def key(self, table: str) -> tuple[str, ...]:
@@ -91,7 +91,7 @@ def parse(settings: Mapping[str, Any]) -> Settings:
             int(_number(settings, "max_bytes", limits.bytes)),
             int(_number(settings, "max_ratio", limits.ratio)),
         ),
-        memory=str(settings.get("memory", "256MB")),
+        memory=str(settings.get("memory", "128MB")),
         columns=_by_table(settings.get("columns")),
     )
 

@@ -124,13 +124,13 @@ class Stage:
         raw, name = f"raw{self._count}", f"staged{self._count}"
         _create(session, raw, _renamed(schema))
 
-        def take(part: Part) -> None:
+        def take(part: Part, number: int) -> None:
             for batch in _keyed(part, key, reader.read(part, schema, notes.rejects), notes.rejects):
-                _insert(session, raw, _renamed(batch))
+                _insert(session, raw, _renamed(batch), number)
 
-        self._each(session, files, take, notes)
+        self._each(session, (raw,), files, take, notes)
         order = f"ORDER BY {', '.join(columns[column] for column in key)}" if key else ""
-        session.execute(f"CREATE TABLE {name} AS SELECT * FROM {raw} {order}")
+        session.execute(f"CREATE TABLE {name} AS SELECT * EXCLUDE (part) FROM {raw} {order}")
         session.execute(f"DROP TABLE {raw}")
         types = {row[0]: row[1] for row in session.execute(f"DESCRIBE {name}").fetchall()}
         return Staged(
@@ -150,17 +150,17 @@ class Stage:
         for name, schema in ((runs, RUNS), (accumulated, ACCUMULATED)):
             _create(session, name, schema)
 
-        def take(part: Part) -> None:
+        def take(part: Part, number: int) -> None:
             parser = nem12.Parser(part.name)
             try:
                 for block in parser.parse(lines(part, self._settings.encoding)):
-                    _insert(session, runs, block.runs)
-                    _insert(session, accumulated, block.accumulated)
+                    _insert(session, runs, block.runs, number)
+                    _insert(session, accumulated, block.accumulated, number)
             finally:
                 notes.rejects += parser.rejects
                 notes.warnings += parser.warnings
 
-        self._each(session, files, take, notes)
+        self._each(session, (runs, accumulated), files, take, notes)
         superseded = readings.keep_newest(session, runs, accumulated)
         return Staged(
             table,
@@ -175,50 +175,50 @@ class Stage:
     # --- shared ---------------------------------------------------------------------------------------------------
 
     def _each(
-        self, session: duckdb.DuckDBPyConnection, files: tuple[File, ...], take: Callable[[Part], None], notes: _Notes
+        self,
+        session: duckdb.DuckDBPyConnection,
+        relations: tuple[str, ...],
+        files: tuple[File, ...],
+        take: Callable[[Part, int], None],
+        notes: _Notes,
     ) -> None:
-        """Take every part of every file; a damaged archive is rejected by its name."""
+        """Take every part of every file; one with a fault leaves nothing behind but its name.
+
+        Rows carry the number of their part and are deleted by it: a transaction per part would hold every
+        block of it in memory until it ends.
+        """
+        number = 0
         for file in files:
             try:
                 for part in parts(file, self._settings.limits):
-                    self._take(session, file, part, take, notes)
+                    number += 1
+                    try:
+                        _take(file, part, number, take)
+                    except (FileFault, OSError) as error:
+                        notes.rejects.append(_note(part.name, error))
+                        for name in relations:
+                            session.execute(f"DELETE FROM {name} WHERE part = {number}")
             except (FileFault, OSError) as error:
                 notes.rejects.append(_note(file.name, error))
 
-    def _take(
-        self,
-        session: duckdb.DuckDBPyConnection,
-        file: File,
-        part: Part,
-        take: Callable[[Part], None],
-        notes: _Notes,
-    ) -> None:
-        """Take a part in a transaction of its own: one with a fault leaves nothing behind but its name."""
-        session.begin()
-        try:
-            if part.fault is not None:
-                raise part.fault
-            take(part)
-            if stamp_of(file.path) != file.stamp:
-                raise FileFault("still_written", "the file changed while it was read; it is read when it rests")
-            session.commit()
-        except (FileFault, OSError) as error:
-            session.rollback()
-            notes.rejects.append(_note(part.name, error))
-        except BaseException:
-            session.rollback()
-            raise
+
+def _take(file: File, part: Part, number: int, take: Callable[[Part, int], None]) -> None:
+    if part.fault is not None:
+        raise part.fault
+    take(part, number)
+    if stamp_of(file.path) != file.stamp:
+        raise FileFault("still_written", "the file changed while it was read; it is read when it rests")
 
 
-def _insert(session: duckdb.DuckDBPyConnection, name: str, batch: pa.RecordBatch) -> None:
+def _insert(session: duckdb.DuckDBPyConnection, name: str, batch: pa.RecordBatch, number: int) -> None:
     session.register("incoming", batch)
-    session.execute(f"INSERT INTO {name} SELECT * FROM incoming")
+    session.execute(f"INSERT INTO {name} SELECT *, {number} FROM incoming")
     session.unregister("incoming")
 
 
 def _create(session: duckdb.DuckDBPyConnection, name: str, schema: pa.Schema) -> None:
     session.register("incoming", schema.empty_table())
-    session.execute(f"CREATE TABLE {name} AS SELECT * FROM incoming")
+    session.execute(f"CREATE TABLE {name} AS SELECT *, 0 AS part FROM incoming")
     session.unregister("incoming")
 
 

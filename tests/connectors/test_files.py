@@ -24,6 +24,7 @@ import pytest
 
 from connectors.files import FilesConnector
 from connectors.files import write as writing
+from connectors.files.formats import Csv
 from isthmus.conformance import ConnectorSuite, Place, Scratch, ids
 from isthmus.connector import (
     Change,
@@ -284,6 +285,26 @@ def test_a_file_that_has_not_rested_yet_is_left_for_later(tmp_path: Path) -> Non
     settings = {"path": str(tmp_path), "format": "csv", "settle_seconds": 60}
     assert FilesConnector(settings, clock=lambda: now + 59 * 10**9).discover() == []
     assert FilesConnector(settings, clock=lambda: now + 61 * 10**9).discover() == ["EVER"]
+
+
+def test_a_file_that_grows_while_it_is_read_is_withheld_until_it_rests(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "EVER.csv").write_text("VERTRAG\n1\n")
+    connector = files(tmp_path)
+    whole = Csv.read
+
+    def slowly(*given: Any) -> Iterator[Any]:
+        yield from whole(*given)
+        with (tmp_path / "EVER.csv").open("a") as file:
+            file.write("2\n")
+
+    monkeypatch.setattr(Csv, "read", slowly)
+    assert rows(connector, query("EVER")) == []
+    assert connector.rejected()["code"].to_pylist() == ["still_written"]
+    monkeypatch.setattr(Csv, "read", whole)
+    assert rows(connector, query("EVER")) == [("1",), ("2",)]
+    assert connector.rejected().num_rows == 0
 
 
 def test_links_out_of_the_folder_are_not_followed(tmp_path: Path) -> None:
