@@ -1,0 +1,1 @@
+"""The quality gate, checks across rows, and what is shown of their results."""

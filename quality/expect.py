@@ -1,0 +1,163 @@
+"""Great Expectations, met in one place: imported once when first needed, silent, without a folder or the network."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import threading
+from collections.abc import Sequence
+from datetime import date, datetime, time
+from functools import cache
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from isthmus.errors import ConfigError
+from isthmus.gate import GateFinding
+from quality.kinds import KINDS
+from quality.suite import Expectation
+
+KEYS_NAMED = 20
+_ONE_AT_A_TIME = threading.Lock()  # its context belongs to the process
+
+
+@cache
+def _library() -> Any:
+    """Import Great Expectations; this takes seconds, so only what checks a package pays for it."""
+    os.environ["GX_ANALYTICS_ENABLED"] = "false"
+    try:
+        import great_expectations
+    except ImportError as error:
+        raise ConfigError(
+            "The quality gate needs Great Expectations, which is not installed. Install the extra `quality`, or say "
+            "`gate: off` in isthmus.yaml."
+        ) from error
+    logging.getLogger("great_expectations").setLevel(logging.CRITICAL)
+    return great_expectations
+
+
+def _frames() -> Any:
+    """Return what makes batches of pandas frames: a data source that lives in memory only.
+
+    It is made anew for each package, because a data source keeps every frame it has seen.
+    """
+    gx = _library()
+    from great_expectations.data_context.types.base import ProgressBarsConfig
+
+    context = gx.get_context(mode="ephemeral")
+    context.enable_analytics(False)
+    context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
+    return context.data_sources.add_pandas("package").add_dataframe_asset("rows")
+
+
+def validate(expectations: Sequence[Expectation], frame: pa.RecordBatch) -> tuple[GateFinding, ...]:
+    """Evaluate expectations on the rows of a package, in order; bad data never raises.
+
+    Raises ConfigError where the library is missing.  Of a package without rows only `rows` is judged.
+    """
+    judged = [line for line in expectations if frame.num_rows or line.kind == "rows"]
+    if not judged:
+        return tuple(_finding(line, {}) for line in expectations)
+    gx = _library()
+    with _ONE_AT_A_TIME:
+        batch = _frames().add_batch_definition_whole_dataframe("all").get_batch({"dataframe": _pandas(frame)})
+        results = _run(gx, batch, judged, {"result_format": "BASIC", "partial_unexpected_count": 0})
+        failed = [line for line in judged if KINDS[line.kind].rows and _count(results[id(line)])]
+        named = _run(gx, batch, failed, _NAMED) if failed else {}
+    return tuple(_finding(line, results.get(id(line), {}), _keys(named.get(id(line), {}))) for line in expectations)
+
+
+_ERROR = re.compile(r"^(?:\w+\.)*(\w*(?:Error|Exception))\b", re.MULTILINE)
+_NAMED = {
+    "result_format": "SUMMARY",
+    "unexpected_index_column_names": ["key"],
+    "partial_unexpected_count": KEYS_NAMED,
+    "exclude_unexpected_values": True,
+}
+
+
+def _pandas(frame: pa.RecordBatch) -> Any:
+    """Return a pandas frame: texts stay in Arrow's buffers, dates become datetime64 (years to 9999 fit its seconds)."""
+    return frame.to_pandas(date_as_object=False, self_destruct=False)
+
+
+def _run(
+    gx: Any, batch: Any, expectations: Sequence[Expectation], result_format: dict[str, Any]
+) -> dict[int, dict[str, Any]]:
+    """Run expectations and return what the library says of each, by the expectation's identity."""
+    classes = [_built(gx, line, place) for place, line in enumerate(expectations)]
+    try:
+        report = batch.validate(gx.ExpectationSuite(name="package", expectations=classes), result_format=result_format)
+    except Exception as error:  # the library raises of its own kinds and of others; none may stop a package
+        return {id(line): {"error": type(error).__name__} for line in expectations}
+    found = {result.expectation_config.meta["place"]: _plain(result) for result in report.results}
+    return {id(line): found.get(place, {"error": "no result"}) for place, line in enumerate(expectations)}
+
+
+def _built(gx: Any, line: Expectation, place: int) -> Any:
+    known = KINDS[line.kind]
+    arguments = known.build({name: _comparable(value) for name, value in line.arguments.items()})
+    if known.rows:
+        arguments["mostly"] = line.mostly
+    return getattr(gx.expectations, known.name)(**arguments, meta={"place": place})
+
+
+def _comparable(value: Any) -> Any:
+    """Return a bound as pandas compares it: a day is a point in time at its beginning."""
+    return datetime.combine(value, time()) if isinstance(value, date) else value
+
+
+def _plain(result: Any) -> dict[str, Any]:
+    info = result.exception_info or {}
+    faults = [info] if "raised_exception" in info else [part for part in info.values() if isinstance(part, dict)]
+    raised = [part for part in faults if part.get("raised_exception", True)]
+    if raised:
+        return {"error": _kind_of(raised[0])}
+    return {"success": bool(result.success), **result.result}
+
+
+def _kind_of(fault: dict[str, Any]) -> str:
+    """Return the kind of an exception; its text may hold values of the rows, so only known texts are passed on."""
+    message = str(fault.get("exception_message") or "")
+    if "does not exist" in message and "column" in message:
+        return "the package has no such column"
+    raised = _ERROR.findall(str(fault.get("exception_traceback") or ""))
+    own = [name for name in raised if not name.startswith("Metric")]
+    return str((own or raised or ["unknown error"])[0])
+
+
+def _count(result: dict[str, Any]) -> int:
+    return int(result.get("unexpected_count") or 0)
+
+
+def _keys(result: dict[str, Any]) -> tuple[str, ...]:
+    found = [key for entry in result.get("partial_unexpected_index_list") or () for key in _listed(entry["key"])]
+    return tuple(dict.fromkeys(str(key) for key in found))[:KEYS_NAMED]
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _finding(line: Expectation, result: dict[str, Any], keys: tuple[str, ...] = ()) -> GateFinding:
+    if "error" in result:
+        detail = f"could not be evaluated: {result['error']}"
+        return GateFinding(line.name, line.about, line.severity, "errored", detail=detail)
+    checked = int(result.get("element_count") or 0) - int(result.get("missing_count") or 0)
+    state: Literal["passed", "failed"] = "passed" if result.get("success", True) else "failed"
+    if KINDS[line.kind].rows:
+        return GateFinding(line.name, line.about, line.severity, state, _count(result), checked, _share(line), keys)
+    return GateFinding(line.name, line.about, line.severity, state, detail=_observed(line, result))
+
+
+def _share(line: Expectation) -> str:
+    return f"at least {line.mostly:.1%} must hold" if line.mostly < 1 else ""
+
+
+def _observed(line: Expectation, result: dict[str, Any]) -> str:
+    if "observed_value" not in result:
+        return ""
+    bounds = [f"{word} {line.arguments[word]}" for word in ("from", "to") if word in line.arguments]
+    found = result["observed_value"]
+    return f"found {found:,.4g}, expected {' '.join(bounds)}" if isinstance(found, int | float) else ""
