@@ -111,7 +111,7 @@ def load(route: Route, run: str, worker: Worker, only: Sequence[str] | None = No
         while (item := ahead.result()) is not None:
             ahead = reader.submit(read_ahead, route, run, worker, only)
             try:
-                allowance = mass_change_allowance(route, run, worker.ledger, tally)
+                allowance = None if state.fill else mass_change_allowance(route, run, worker.ledger, tally)
                 carried = _carry(route, item, worker, Care(worker.gate, state.fill, allowance=allowance))
                 tally.add(carried)
                 remember(route, item.claimed, carried, worker.ledger)
