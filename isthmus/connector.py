@@ -291,6 +291,14 @@ class Connector(Protocol):
 
 
 @runtime_checkable
+class Rejects(Protocol):
+    """A connector that meets records it cannot even read (a damaged line of a file), and says which and why."""
+
+    def rejected(self) -> pa.Table:
+        """Return what could not be read so far: key, file, line int32, code, message; no values."""
+
+
+@runtime_checkable
 class Analyzes(Protocol):
     """A connector whose system keeps statistics for its query planner, and can renew them after a load."""
 

@@ -19,7 +19,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from isthmus.connector import Analyzes, KeyRange, Keys, Where
+from isthmus.connector import Analyzes, KeyRange, Keys, Rejects, Where
 from isthmus.errors import ConflictError, DataError, IsthmusError, SystemUnavailable
 from isthmus.gate import Gate
 from isthmus.ledger import Claimed, Ledger, Package
@@ -122,7 +122,19 @@ def load(route: Route, run: str, worker: Worker, only: Sequence[str] | None = No
             except IsthmusError as wrong:
                 _give_back(ahead, worker, wrong)
                 raise
+    unreadable(route, run, worker.ledger)
     return tally
+
+
+def unreadable(route: Route, run: str, ledger: Ledger) -> None:
+    """Keep what the source could not read at all, each record by name and reason; its neighbours went on."""
+    if not isinstance(route.source, Rejects):
+        return
+    table = route.source.rejected()
+    if len(table):
+        said = {name: table[name] for name in ("key", "code", "message")}
+        kinds = {"state": pa.repeat(pa.scalar("rejected"), len(table)), "field": table["file"]}
+        ledger.exceptions.put(route.name, pa.table({**said, **kinds}), run)
 
 
 @dataclass(frozen=True, slots=True)
