@@ -60,8 +60,8 @@ KINDS: Mapping[str, Kind] = {
     ),
     "zero": Kind(
         "the count is zero, such as overlaps or gaps of a list",
-        "ExpectColumnValuesToBeBetween",
-        lambda given: {**_column(given), "min_value": 0, "max_value": 0},
+        "ExpectColumnValuesToBeInSet",  # `isin` of whole columns; "between" calls Python for every value
+        lambda given: {**_column(given), "value_set": [0]},
     ),
     "matches": Kind(
         "the text matches a pattern",
