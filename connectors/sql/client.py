@@ -161,6 +161,12 @@ class PostgresClient:
                 self._writer = None
                 raise explain(self.settings, error, connecting=True) from None
             raise explain(self.settings, error) from None
+        except BaseException:
+            # Interrupted in the middle of something: what the session holds is not known any more.
+            if session.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+                self._writer = None
+                session.close()
+            raise
 
     def stream(self, statement: str) -> Iterator[pa.RecordBatch]:
         """Yield the result of a statement as Arrow blocks of about 4 MB; the session is given back at the end."""

@@ -183,7 +183,7 @@ def _doomed(stage: Stage, settings: Settings) -> str:
     wanted = stage.wanted
     scope = ", ".join(quoted(name) for name in wanted.scope)
     keys = ", ".join(f"t.{quoted(name)}" for name in wanted.key)
-    owners = f"(SELECT DISTINCT ON ({scope}) * FROM {stage.rows} s ORDER BY {scope}, s.position) o"
+    owners = f"(SELECT {scope}, min(position) AS position FROM {stage.rows} GROUP BY {scope}) o"
     return (
         f"SELECT o.position, {keys} FROM {owners} JOIN {looked_up(stage, settings, wanted.scope, 'o')} "
         f"WHERE NOT EXISTS (SELECT 1 FROM {stage.rows} w WHERE {matched(stage, settings, wanted.key, 'w')})"
@@ -213,24 +213,26 @@ def write_rows(session: Any, plan: Plan, settings: Settings, within: str) -> Non
     stage, wanted = plan.stage, plan.stage.wanted
     source = f"FROM {stage.rows} s JOIN {stage.todo} d ON d.n = s.n"
     if plan.fresh.any():
+        # Another package may bring a shared row at the same time; then that one was first.
+        late = " ON CONFLICT DO NOTHING" if wanted.spec.shared else ""
         names, values = [*wanted.columns], [stage.at(name) for name in wanted.columns]
         if wanted.shape.client:
             names.insert(0, wanted.shape.client)
             values.insert(0, literal(client_of(settings, wanted.shape)))
         session.execute(
             f"INSERT INTO {target(wanted.shape)} ({', '.join(map(quoted, names))}) "
-            f"SELECT {', '.join(values)} {source} WHERE d.fresh AND {within} ORDER BY s.n"
+            f"SELECT {', '.join(values)} {source} WHERE d.fresh AND {within} ORDER BY s.n{late}"
         )
     if len(plan.fresh) and not plan.fresh.all():
         indexed = wanted.shape.indexed(wanted.key)
         # As in `looked_up`: changed rows are few beside the table, so they find it by its index.
-        session.execute(f"SET LOCAL enable_hashjoin = {'off' if indexed else 'on'}")
+        session.execute(f"SET LOCAL enable_hashjoin TO {'off' if indexed else 'DEFAULT'}")
         session.execute(
             f"WITH s AS MATERIALIZED (SELECT s.*{''.join(f', d.keep{i}' for i in range(len(plan.keep)))} {source} "
             f"WHERE NOT d.fresh AND {within}) UPDATE {target(wanted.shape)} t SET {', '.join(_assignments(stage))} "
             f"FROM s WHERE {matched(stage, settings, wanted.key)}"
         )
-        session.execute("SET LOCAL enable_hashjoin = on")
+        session.execute("SET LOCAL enable_hashjoin TO DEFAULT")
 
 
 def _assignments(stage: Stage) -> list[str]:

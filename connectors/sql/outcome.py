@@ -22,6 +22,10 @@ class Again(Exception):
     """Positions fell out late that others share rows with: the package is compared once more without them."""
 
 
+class Raced(Exception):
+    """A key is there that was missing a moment ago: the package is compared once more before anyone is blamed."""
+
+
 class Refused(Exception):
     """The database refused an attempt; `reason` makes the `PROBLEMS` row once a single position is to blame."""
 

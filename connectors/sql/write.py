@@ -14,7 +14,7 @@ from connectors.sql.client import PostgresClient
 from connectors.sql.describe import Catalogue
 from connectors.sql.differences import differences
 from connectors.sql.merge import Plan, compare, delete_rows, load_todo, refused_by_rules, write_rows
-from connectors.sql.outcome import Again, Refusals, Refused, by_halves, counted, prepared, status_of
+from connectors.sql.outcome import Again, Raced, Refusals, Refused, by_halves, counted, prepared, status_of
 from connectors.sql.stage import Stage, Stages, copy_in, encodable, target
 from connectors.sql.statement import client_of
 from connectors.sql.wanted import POSITION, Mask, Wanted, problem_rows
@@ -91,14 +91,16 @@ class Writer:
 
     def _merge(self, session: Any, change: Change, stages: list[Stage], refusals: Refusals) -> Outcome:
         """Stage, compare, write what differs; positions refused on the way cost themselves only."""
+        raced = False
         while True:
             try:
                 with session.transaction():
-                    return self._once(session, change, stages, refusals)
-            except Again:
+                    return self._once(session, change, stages, refusals, raced)
+            except (Raced, Again) as reason:
+                raced = raced or isinstance(reason, Raced)
                 stages = [replace(stage, wanted=stage.wanted.without(refusals.mask)) for stage in stages]
 
-    def _once(self, session: Any, change: Change, stages: list[Stage], refusals: Refusals) -> Outcome:
+    def _once(self, session: Any, change: Change, stages: list[Stage], refusals: Refusals, raced: bool) -> Outcome:
         settings, before = self.client.settings, refusals.count
         for stage in stages:
             stage.load(session)
@@ -109,10 +111,10 @@ class Writer:
         plans = [first_of_shared(plan, refusals.mask) for plan in plans]
         shown = differences(session, plans, settings) if change.dry_run else None
         if not change.dry_run:
-            plans = self._apply(session, plans, refusals)
+            plans = self._apply(session, plans, refusals, raced)
         return Outcome(status_of(change.size, plans, refusals.mask), refusals.table, shown, counts=counted(plans))
 
-    def _apply(self, session: Any, plans: list[Plan], refusals: Refusals) -> list[Plan]:
+    def _apply(self, session: Any, plans: list[Plan], refusals: Refusals, raced: bool) -> list[Plan]:
         touched = np.unique(np.concatenate([np.zeros(0, np.int32), *(plan.touched for plan in plans)]))
         if not len(touched):
             return plans
@@ -121,16 +123,20 @@ class Writer:
                 load_todo(session, plan)
         before = refusals.count
         whole = int(touched[0]), int(touched[-1])
-        by_halves(touched, lambda first, last: self._attempt(session, plans, first, last, whole), refusals)
+
+        def attempt(first: int, last: int) -> None:
+            within = "true" if (first, last) == whole else f"s.position BETWEEN {first} AND {last}"
+            self._attempt(session, plans, within, raced)
+
+        by_halves(touched, attempt, refusals)
         if refusals.count > before and any(plan.stage.wanted.spec.shared for plan in plans):
             raise Again
         return [plan.without(refusals.mask) for plan in plans]
 
-    def _attempt(self, session: Any, plans: list[Plan], first: int, last: int, whole: tuple[int, int]) -> None:
+    def _attempt(self, session: Any, plans: list[Plan], within: str, raced: bool) -> None:
         import psycopg
 
         settings = self.client.settings
-        within = "true" if (first, last) == whole else f"s.position BETWEEN {first} AND {last}"
         names = {plan.stage.wanted.shape.table.name: plan.stage.wanted.name for plan in plans}
         try:
             with session.transaction():
@@ -139,6 +145,8 @@ class Writer:
                 for plan in plans:
                     write_rows(session, plan, settings, within)
         except (psycopg.IntegrityError, psycopg.DataError, psycopg.errors.RaiseException) as error:
+            if isinstance(error, psycopg.errors.UniqueViolation) and not raced:
+                raise Raced from None
             refused = error
             raise Refused(lambda position: refusal(position, refused, names)) from None
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from connectors.sql import SqlConnector
+from connectors.sql import SqlConnector, merge, write
 from isthmus.connector import Change, ColumnRef, Comparison, KeyRange, Keys, Query, Receipt, Source, Status, TableRows
 from isthmus.errors import ConfigError, DataError, SystemUnavailable
 from isthmus.store import drop_database, ensure_database
@@ -307,3 +307,22 @@ def test_reading_goes_on_while_another_read_is_open(server: Any, crm: Any) -> No
     next(first)
     assert len(read(crm, query)) == 10
     first.close()
+
+
+def test_a_row_that_another_writer_brings_in_between_is_compared_not_refused(
+    server: Any, crm: Any, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compare, calls = merge.compare, list[Any]()
+
+    def late(*given: Any) -> Any:
+        plan = compare(*given)
+        if not calls:
+            server.execute("INSERT INTO ever (mandt, vertrag, text) VALUES ('100', '0000000001', 'other')")
+        calls.append(plan)
+        return plan
+
+    monkeypatch.setattr(write, "compare", late)
+    outcome = crm.write(change(contracts(3, TEXT=["a", "b", "c"], SPARTE=["01", "01", "99"])))
+    assert outcome.status.to_pylist() == [Status.INSERTED, Status.UPDATED, Status.REJECTED]
+    assert outcome.problems.num_rows == 1
+    assert stored(server, "SELECT text FROM ever ORDER BY vertrag") == [("a",), ("b",)]
