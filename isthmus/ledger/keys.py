@@ -1,7 +1,8 @@
 """The key map: one Isthmus id per thing, and each system's key that points to it.
 
-`translate` sends unique keys in chunks and joins from the array outwards. Measured on 1M things with 50,000
-keys at a time: 0.9M keys/s; `= any(array)` 0.55M, a copied temporary table 0.2M, a range read out 0.3M.
+`translate` sends unique keys in chunks and joins from the array outwards, index by index. Server CPU for 50,000 of
+1M things, neighbouring / scattered: 120 / 210 ms; `= any(array)` 160 / 160 ms; what the planner makes of the same
+join 380 / 560 ms. With the client's part that is 0.32M and 0.23M keys/s on one busy core.
 """
 
 from __future__ import annotations
