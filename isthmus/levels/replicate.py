@@ -21,8 +21,8 @@ import pyarrow.compute as pc
 
 from isthmus.connector import Analyzes, KeyRange, Keys, Rejects, Where
 from isthmus.errors import ConflictError, DataError, IsthmusError, SystemUnavailable
-from isthmus.gate import Gate
-from isthmus.ledger import Claimed, Ledger, Package
+from isthmus.gate import Gate, frame_of
+from isthmus.ledger import Claimed, FlowState, Ledger, Package
 from isthmus.levels.package import Care, Carried, Raw, carry, raw_key, read_raw
 from isthmus.levels.route import Route
 from isthmus.mapping.plan import ReadPlan
@@ -69,11 +69,7 @@ def plan_load(route: Route, run: str, worker: Worker, within: KeyRange | None = 
     when the flow is paused.
     """
     ledger = worker.ledger
-    state = ledger.flows.state(route.name)
-    if state.paused:
-        raise ConflictError(
-            f"{route.name} is paused by {state.paused_by}: {state.paused_why}. `isthmus flows resume {route.name}`"
-        )
+    refuse_paused(route, ledger)
     fill = within is None and is_empty(route, ledger)
     ledger.flows.begin_load(route.name, run, cursor=f"{worker.clock():%Y%m%d}", fill=fill)
     ledger.keys.prepare(route.object, (route.flow.source, route.flow.target))
@@ -82,6 +78,15 @@ def plan_load(route: Route, run: str, worker: Worker, within: KeyRange | None = 
         ranges = route.source.partitions(plan.query, route.package_rows, within)
         packages += [package.id for package in ledger.packages.plan(run, route.name, ranges, plan.variant)]
     return packages
+
+
+def refuse_paused(route: Route, ledger: Ledger) -> FlowState:
+    """Return how the flow stands; raises ConflictError when somebody has paused it."""
+    state = ledger.flows.state(route.name)
+    if state.paused:
+        again = f"`isthmus flows resume {route.name} --by NAME` lets it go on"
+        raise ConflictError(f"{route.name} is paused by {state.paused_by}: {state.paused_why}; {again}.")
+    return state
 
 
 def is_empty(route: Route, ledger: Ledger) -> bool:
@@ -102,15 +107,18 @@ def load(route: Route, run: str, worker: Worker, only: Sequence[str] | None = No
     mass-change guard holds the run.  What was carried before stays and is listed in the ledger.
     """
     tally = Tally()
-    state = worker.ledger.flows.state(route.name)
+    refuse_paused(route, worker.ledger)
     packages = worker.ledger.packages.list(run, route.name)
     planned = sum(package.range.rows or 0 for package in packages)
+    if route.flow.gate == "run":
+        gate_everything(route, packages, worker)
     take_over(route, run, worker)
     with ThreadPoolExecutor(1, thread_name_prefix="read") as reader:
         ahead: Future[Ahead | None] = reader.submit(read_ahead, route, run, worker, only)
         while (item := ahead.result()) is not None:
             ahead = reader.submit(read_ahead, route, run, worker, only)
             try:
+                state = refuse_paused(route, worker.ledger)
                 allowance = None if state.fill else mass_change_allowance(route, run, worker.ledger, tally)
                 carried = _carry(route, item, worker, Care(worker.gate, state.fill, allowance=allowance))
                 tally.add(carried)
@@ -124,6 +132,25 @@ def load(route: Route, run: str, worker: Worker, only: Sequence[str] | None = No
                 raise
     unreadable(route, run, worker.ledger)
     return tally
+
+
+def gate_everything(route: Route, packages: Sequence[Package], worker: Worker) -> None:
+    """Let the gate see every package before the first row is written: all or nothing (`gate: run`).
+
+    Rows are read and mapped twice for it; each package is checked again as it is written, so what changes in
+    between is caught too.  Raises DataError naming every package that would be withheld.
+    """
+    if not worker.gate.has_suite(route.object) or any(package.state == "done" for package in packages):
+        return
+    bad = []
+    for package in packages:
+        plan = next(plan for plan in route.reads if plan.variant == package.variant)
+        raw = read_raw(route.source, plan, package.range)
+        verdict = worker.gate.check(route.object, frame_of(plan.apply(raw.root, raw.lists)))
+        if verdict.withheld:
+            bad.append(f"package {package.number}: {verdict.withheld}")
+    if bad:
+        raise DataError(f"{route.name}: nothing was written, the gate would withhold {'; '.join(bad)}.")
 
 
 def unreadable(route: Route, run: str, ledger: Ledger) -> None:

@@ -1,0 +1,84 @@
+"""The outline of a project: what a DAG needs to lay out its tasks, read in a millisecond.
+
+Airflow parses a DAG file again for every task, and reading all mappings takes most of a second, so the outline is
+kept under `.isthmus/cache` for as long as no file of the project changes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from isthmus.home import MARKER, home
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """Scenarios, objects in load order with their parents, and the pool of the system each object comes from."""
+
+    scenarios: dict[str, str]  # name: what it says about itself
+    scenario: str
+    package_rows: int
+    objects: dict[str, list[str]]
+    pools: dict[str, str]
+    connections: list[str]
+
+
+def outline(folder: Path | None = None) -> Outline:
+    """Return the outline of a project folder; raises SpecError or ConfigError when its files cannot be used."""
+    folder = folder or home()
+    kept, current = folder / ".isthmus" / "cache" / "outline.json", stamp(folder)
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+        said = json.loads(kept.read_text(encoding="utf-8"))
+        if said["stamp"] == current:
+            return Outline(**said["outline"])
+    found = _drawn(folder)
+    with contextlib.suppress(OSError):  # another user's project may be read, not written
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        new = kept.with_name(f"outline.{os.getpid()}.new")
+        new.write_text(json.dumps({"stamp": current, "outline": asdict(found)}), encoding="utf-8")
+        new.replace(kept)
+    return found
+
+
+def stamp(folder: Path | None = None) -> str:
+    """Return a text that changes whenever a file of the project, or the scenario chosen outside, does."""
+    folder = folder or home()
+    facts = [f"{FORMAT} {os.environ.get('ISTHMUS_SCENARIO', '')}"]
+    for file in _files(folder):
+        with contextlib.suppress(FileNotFoundError):
+            known = file.stat()
+            facts.append(f"{file} {known.st_mtime_ns} {known.st_size}")
+    return hashlib.sha256("\n".join(facts).encode()).hexdigest()
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    yield folder / MARKER
+    yield from sorted((folder / "mappings").rglob("*.yaml"))
+
+
+def _drawn(folder: Path) -> Outline:
+    from isthmus.project import Project
+
+    project = Project.load(folder)
+    known = project.catalogue
+    flows = [flow for scenario in known.scenarios.values() for flow in scenario.flows]
+    # The project's own scenario decides where an object comes from when another one has it from elsewhere.
+    flows += known.scenarios[project.scenario_name].flows if project.scenario_name in known.scenarios else ()
+    order = known.order(tuple(dict.fromkeys(flow.object for flow in flows)))
+    parents = {name: [parent for parent in known.parents(name) if parent in order and parent != name] for name in order}
+    return Outline(
+        {name: scenario.about for name, scenario in sorted(known.scenarios.items())},
+        project.scenario_name,
+        project.package_rows,
+        parents,
+        {flow.object: project.system(flow.source).pool for flow in flows},
+        sorted({system.connection for system in project.systems.values() if system.connection}),
+    )
