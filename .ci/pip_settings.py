@@ -42,7 +42,7 @@ def exports(settings: dict[str, str]) -> dict[str, str]:
     variables = {"UV_INDEX_STRATEGY": "unsafe-best-match"}
     for option, value in settings.items():
         if option in NAMES:
-            variables[NAMES[option]] = " ".join(value.split())
+            variables[NAMES[option]] = ("," if option == "find-links" else " ").join(value.split())
     return {name: value for name, value in variables.items() if name not in os.environ}
 
 

@@ -66,8 +66,10 @@ def wait_until_alone(url: str) -> None:
             time.sleep(0.05)
 
 
-def isthmus(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command line in a process of its own."""
-    command = [sys.executable, "-m", "isthmus.cli", *words]
-    settings = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+def isthmus(*words: str, before: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process of its own; packages in the folder `before` come before the repository's."""
+    code = "import sys; from isthmus.cli import main; sys.argv[0] = 'isthmus'; main()"
+    paths = [str(before)] if before else []
+    settings = {**os.environ, "PYTHONPATH": os.pathsep.join([*paths, str(ROOT)]), "PYTHONSAFEPATH": "1", **environment}
+    command = [sys.executable, "-c", code, *words]
     return subprocess.run(command, capture_output=True, text=True, check=False, env=settings)
