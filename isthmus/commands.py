@@ -97,6 +97,23 @@ def delta(objects: Objects = None, scenario: ScenarioName = "", as_json: AsJson 
     typer.echo(json.dumps(totals, indent=2) if as_json else "\n".join(f"{k}: {v}" for k, v in totals.items()))
 
 
+def trace(
+    object: Annotated[str, typer.Argument(help="An object of the model, e.g. contract.")],
+    key: Annotated[str, typer.Argument(help="Its key, as people write it, e.g. 4711.")],
+    scenario: ScenarioName = "",
+) -> None:
+    """Tell one row's story: its keys, packages, faults, what people did, and how it stands on both sides today."""
+    from isthmus.ledger import command
+    from isthmus.levels.download import open_desk
+    from isthmus.levels.summary import print_today
+    from isthmus.levels.today import today
+
+    command.trace(object, key)
+    with open_desk(scenario=scenario, gate="off") as desk:
+        for flow in desk.flows((object,)):
+            print_today(flow, today(desk, flow, key))
+
+
 def approve(
     run: Annotated[str, typer.Argument(help="The run that is held.")],
     flow: Annotated[str, typer.Argument(help="The flow, e.g. contract.isu.crm.")],

@@ -36,7 +36,8 @@ def story(ledger: Ledger, object: str, key: str) -> Story:
     keys = sorted({*spelt, *(spelling for side in sides for spelling in spellings(side["key"]))})
     exceptions = [held for held in ledger.exceptions.of(keys) if object_of(held.flow) == object]
     flows = [flow for flow in ledger.packages.flows() if object_of(flow) == object]
-    known = [side["key"] for side in sides] or [held.key for held in exceptions] or spelt
+    met = [side["key"] for side in sides] or [held.key for held in exceptions] or [key]
+    known = sorted({spelling for one in met for spelling in spellings(one)})
     packages = ledger.packages.covering(known, flows) if flows else []
     return Story(
         object,

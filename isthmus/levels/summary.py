@@ -12,6 +12,7 @@ from isthmus.levels.download import Desk
 from isthmus.levels.package import Carried
 from isthmus.levels.preview import Preview
 from isthmus.levels.route import Route
+from isthmus.mapping.spec import Flow
 
 COUNTS = ("read", "inserted", "updated", "unchanged", "rejected", "parked", "filtered", "warned")
 
@@ -140,6 +141,20 @@ def print_comparison(found: dict[str, Any], console: Console | None = None) -> N
             f"  {row['key'] or row['target_key']}.{row['field']}: {row['source']} here, {row['target']} there",
             highlight=False,
         )
+
+
+def print_today(flow: Flow, rows: list[dict[str, str]], console: Console | None = None) -> None:
+    """Print how one thing stands on both sides."""
+    console = console or Console()
+    if not rows:
+        console.print(f"Neither {flow.source} nor {flow.target} holds it today, or its row is rejected or parked.")
+        return
+    table = Table(title="Today", title_justify="left", header_style="bold")
+    for name in ("field", flow.source, flow.target, ""):
+        table.add_column(name)
+    for row in rows:
+        table.add_row(row["field"], row["source"], row["target"], "" if row["source"] == row["target"] else "differs")
+    console.print(table)
 
 
 def number(value: int) -> str:
