@@ -10,7 +10,7 @@ unexport PYTHONHOME
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 CODE := isthmus connectors quality landscape dags
 # Locks list hashes, never where a package was found.
-COMPILE = eval "$$($(BIN)/python .ci/pip_settings.py)" && $(BIN)/uv pip compile --quiet --python $(BIN)/python \
+COMPILE = eval "$$($(BIN)/python .ci/pip_settings.py)" && $(BIN)/uv pip compile --quiet $${UV_FLAGS:-} --python $(BIN)/python \
 	--python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links
 
 help: ## Say what can be made

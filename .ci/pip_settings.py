@@ -15,7 +15,6 @@ NAMES = {
     "index-url": "UV_DEFAULT_INDEX",
     "extra-index-url": "UV_INDEX",
     "find-links": "UV_FIND_LINKS",
-    "no-index": "UV_NO_INDEX",
     "cert": "SSL_CERT_FILE",
     "trusted-host": "UV_INSECURE_HOST",
     "timeout": "UV_HTTP_TIMEOUT",
@@ -40,6 +39,8 @@ def pip_settings() -> dict[str, str]:
 def exports(settings: dict[str, str]) -> dict[str, str]:
     """Return uv's variables for pip's settings; all hashes are checked, so every index is as good as another."""
     variables = {"UV_INDEX_STRATEGY": "unsafe-best-match"}
+    if settings.get("no-index", "").lower() in ("1", "true", "yes", "on"):
+        variables["UV_FLAGS"] = "--no-index"  # uv knows no variable for it; our scripts pass it on
     for option, value in settings.items():
         if option in NAMES:
             variables[NAMES[option]] = ("," if option == "find-links" else " ").join(value.split())

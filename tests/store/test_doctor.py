@@ -82,7 +82,7 @@ def test_what_pip_was_told_is_handed_to_uv(monkeypatch: pytest.MonkeyPatch, tmp_
         monkeypatch.delenv(name)
     found = settings["exports"](settings["pip_settings"]())
     assert found["UV_FIND_LINKS"] == "/a,/b"
-    assert found["UV_NO_INDEX"] == "true"
+    assert found["UV_FLAGS"] == "--no-index"
     assert found["UV_HTTP_TIMEOUT"] == "9"
     monkeypatch.setenv("UV_HTTP_TIMEOUT", "1")
     assert "UV_HTTP_TIMEOUT" not in settings["exports"](settings["pip_settings"]())
