@@ -45,7 +45,7 @@ docs: $(READY) ## Generate the mapping sheets and reference pages in docs/
 
 lock: $(READY) ## Resolve the newest allowed packages into the lock files
 	@$(COMPILE) --upgrade --all-extras --output-file requirements.lock setup.cfg
-	@echo uv | $(COMPILE) --upgrade --output-file requirements-bootstrap.lock -
+	@echo uv | ( $(COMPILE) --upgrade --output-file requirements-bootstrap.lock - )
 
 clean: ## Stop and delete the private store, caches and whatever was generated
 	@if [ -d .isthmus ]; then $(BIN)/isthmus store remove --yes && rm -rf .isthmus; fi
