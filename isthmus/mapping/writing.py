@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -55,8 +55,28 @@ def spell(plan: WritePlan, records: Records, identity: Identity) -> Written:
     lists = [(t, speller.columns(t, records.lists[t.list])) for t in plan.tables if t.list and t.list in records.lists]
     positions = pa.array(np.arange(records.root.num_rows, dtype=np.int32))
     tables = [_rows(table, arrays, positions) for table, arrays in main]
-    tables += [_rows(table, arrays, records.lists[table.list].parent) for table, arrays in lists]
+    tables += [_list_rows(speller, table, arrays, records.lists[table.list].parent) for table, arrays in lists]
     return Written(tuple(tables), key, remarks)
+
+
+def _list_rows(speller: Speller, table: WriteTable, arrays: list[pa.Array], parent: pa.Array) -> TableRows:
+    """Spell a list; where rows may go missing, an owner whose list is empty says so by a row of its scope alone."""
+    rows = _rows(table, arrays, pc.cast(parent, pa.int32()))
+    if rows.missing != "delete":
+        return rows
+    everyone = pa.array(np.arange(speller.records.root.num_rows, dtype=np.int32))
+    without = everyone.filter(pc.invert(pc.is_in(everyone, rows.rows.column("position"))))
+    if not len(without):
+        return rows
+    said = [
+        pc.take(fit(speller.root_column(column.filling.name), column.type), without)
+        if column.filling.kind == "parent"
+        else pa.nulls(len(without), column.type)
+        for column in table.columns
+    ]
+    nobody = pa.RecordBatch.from_arrays([*said, without], schema=rows.rows.schema)
+    whole = pa.Table.from_batches([rows.rows, nobody]).combine_chunks().to_batches()[0]
+    return replace(rows, rows=whole)
 
 
 @dataclass(slots=True)
