@@ -16,6 +16,8 @@ from isthmus.errors import ConfigError, IsthmusError, did_you_mean
 from isthmus.home import MARKER, home
 from isthmus.mapping.spec import Catalogue, Scenario
 
+SETTINGS = ("connector", "speaks", "connection", "client", "pool", "seats")
+
 
 @dataclass(frozen=True, slots=True)
 class System:
@@ -26,6 +28,8 @@ class System:
     speaks: str
     connection: str = ""
     client: str = ""
+    pool: str = ""  # how Airflow calls the seats at this system; the system's own name unless said
+    seats: int = 4  # how many tasks may read from it at the same time
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -114,15 +118,23 @@ def _system(name: str, options: Any) -> System:
         raise ConfigError(
             f'{MARKER}: system "{name}" needs at least `connector:`, the kind of interface it is spoken to by.'
         )
-    rest = {key: value for key, value in options.items() if key not in ("connector", "speaks", "connection", "client")}
+    rest = {key: value for key, value in options.items() if key not in SETTINGS}
     return System(
         name,
         options["connector"],
         options.get("speaks", name),
         options.get("connection", ""),
         options.get("client", ""),
+        options.get("pool", name),
+        _seats(name, options.get("seats", "4")),
         rest,
     )
+
+
+def _seats(name: str, said: Any) -> int:
+    if not str(said).isdigit() or int(said) < 1:
+        raise ConfigError(f'{MARKER}: system "{name}" has seats: {said}, expected a whole number from 1.')
+    return int(said)
 
 
 def connection_url(name: str, folder: Path) -> str:

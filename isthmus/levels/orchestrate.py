@@ -9,12 +9,13 @@ import functools
 import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
 from isthmus.errors import ConfigError, SystemUnavailable, did_you_mean
 from isthmus.home import home
+from isthmus.ledger import Ledger
 from isthmus.levels import download as level
 from isthmus.levels.outline import stamp
 from isthmus.levels.repair import compare_flow
@@ -22,6 +23,7 @@ from isthmus.levels.route import flow_name
 from isthmus.levels.summary import summary
 from isthmus.mapping.spec import Flow
 from isthmus.project import Project
+from isthmus.store import store_url
 
 Parameters = Mapping[str, Any]
 REPAIR_CAP = 0.05
@@ -204,8 +206,8 @@ def publish(parameters: Parameters, run: str) -> dict[str, Any]:
         return {"run": run, **found["totals"]}
 
 
-def give_up(parameters: Parameters, run: str, because: str) -> None:
-    """Write down that the run ended without being done; one the ledger never knew is no error."""
-    with desk_of(parameters) as desk, suppress(ConfigError):
-        if desk.ledger.runs.get(run).state == "running":
-            desk.ledger.runs.finish(run, "failed", {"because": because})
+def give_up(run: str, because: str) -> None:
+    """Write down why the run failed; the first reason stays, and a run the ledger never knew is no error."""
+    with closing(Ledger.open(store_url())) as ledger, suppress(ConfigError):
+        if ledger.runs.get(run).state == "running":
+            ledger.runs.finish(run, "failed", {"because": because})

@@ -1,0 +1,1 @@
+"""Airflow around the engine: the demo, the launcher, and what both must set up first."""
