@@ -296,15 +296,29 @@ class Care:
     wait: Callable[[float], None] | None = None
 
 
-def carry(route: Route, claimed: Claimed, plan: ReadPlan, raw: Raw, ledger: Ledger, care: Care) -> Carried:
-    """Carry one package from raw rows to the ledger's confirmation; the gate may withhold it."""
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """A package in the model's values, and the same with the target's foreign keys; may be made ahead of writing."""
+
+    records: Records
+    resolved: Resolved
+
+
+def map_package(route: Route, plan: ReadPlan, where: Where, ledger: Ledger) -> Mapped:
+    """Read a package, map it to the model and resolve its foreign keys."""
+    raw = read_raw(route.source, plan, where)
     records = plan.apply(raw.root, raw.lists)
+    return Mapped(records, resolve(route, records, ledger))
+
+
+def carry(route: Route, claimed: Claimed, mapped: Mapped, ledger: Ledger, care: Care) -> Carried:
+    """Carry one mapped package to the target and the ledger; the gate may withhold it."""
+    records = mapped.records
     verdict = care.gate.check(route.object, frame_of(records)) if care.gate.has_suite(route.object) else Verdict()
     if verdict.withheld:
         return Carried({"read": records.seen}, verdict=verdict)
-    resolved = resolve(route, records, ledger)
     fresh = care.fill and claimed.epoch == 1
-    ready, identity, written = prepare(route, resolved, ledger, fresh)
+    ready, identity, written = prepare(route, mapped.resolved, ledger, fresh)
     receipt = Receipt(claimed.run, claimed.id, claimed.epoch, digest(written.tables))
     change = Change(route.object, len(ready.records.key), written.tables, receipt, fresh, care.dry_run, care.allowance)
     outcome = route.target.write(change)

@@ -13,7 +13,7 @@ import pyarrow as pa
 from isthmus.connector import KeyRange
 from isthmus.ledger import Claimed, Ledger
 from isthmus.levels.download import Desk, key_range
-from isthmus.levels.package import Care, Carried, carry, read_raw
+from isthmus.levels.package import Care, Carried, carry, map_package
 from isthmus.mapping.spec import Flow
 
 SHOWN = 20
@@ -41,9 +41,9 @@ def preview(desk: Desk, flow: Flow, keys: Sequence[str] = (), limit: int = 0) ->
         ledger = cast(Ledger, WithoutTrace(desk.ledger))
         for plan in route.reads:
             for part in route.source.partitions(plan.query, route.package_rows, within):
-                raw = read_raw(route.source, plan, part)
+                mapped = map_package(route, plan, part, ledger)
                 claimed = pretended(desk, route.name, plan.variant, part)
-                _add(found, carry(route, claimed, plan, raw, ledger, Care(worker.gate, dry_run=True)), hidden)
+                _add(found, carry(route, claimed, mapped, ledger, Care(worker.gate, dry_run=True)), hidden)
                 if limit and found.counts["read"] >= limit:
                     return found
     return found

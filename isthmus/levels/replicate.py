@@ -23,9 +23,8 @@ from isthmus.connector import Analyzes, KeyRange, Keys, Rejects, Where
 from isthmus.errors import ConflictError, DataError, IsthmusError, SystemUnavailable
 from isthmus.gate import Gate, frame_of
 from isthmus.ledger import Claimed, FlowState, Ledger, Package
-from isthmus.levels.package import Care, Carried, Raw, carry, raw_key, read_raw
+from isthmus.levels.package import Care, Carried, Mapped, carry, map_package, raw_key, read_raw
 from isthmus.levels.route import Route
-from isthmus.mapping.plan import ReadPlan
 
 LEASE = timedelta(minutes=5)
 PARKED_FLOOR = 100  # so few parked rows stop nothing, whatever their share
@@ -101,7 +100,7 @@ def is_empty(route: Route, ledger: Ledger) -> bool:
 
 
 def load(route: Route, run: str, worker: Worker, only: Sequence[str] | None = None) -> Tally:
-    """Carry all open packages of a run (or those in `only`); reading runs one package ahead of writing.
+    """Carry all open packages of a run (or those in `only`); reading and mapping run one package ahead of writing.
 
     Raises DataError when the gate withholds a package or one cause parks too many rows, ConflictError when the
     mass-change guard holds the run.  What was carried before stays and is listed in the ledger.
@@ -166,15 +165,14 @@ def unreadable(route: Route, run: str, ledger: Ledger) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Ahead:
-    """A package claimed and read, waiting to be written."""
+    """A package claimed, read and mapped, waiting to be written."""
 
     claimed: Claimed
-    plan: ReadPlan
-    raw: Raw
+    mapped: Mapped
 
 
 def read_ahead(route: Route, run: str, worker: Worker, only: Sequence[str] | None) -> Ahead | None:
-    """Claim the next package and read it; None when no package of the run is open any more.
+    """Claim the next package, read and map it; None when no package of the run is open any more.
 
     A package that another worker holds is waited for: it is theirs to finish, or ours once the lease has run out.
     """
@@ -187,7 +185,7 @@ def read_ahead(route: Route, run: str, worker: Worker, only: Sequence[str] | Non
         worker.sleep(0.5)
     plan = next(plan for plan in route.reads if plan.variant == claimed.variant)
     try:
-        return Ahead(claimed, plan, read_raw(route.source, plan, claimed.range))
+        return Ahead(claimed, map_package(route, plan, claimed.range, ledger))
     except SystemUnavailable as gone:
         ledger.packages.fail(claimed, "source unavailable", str(gone), retryable=True)
         raise
@@ -226,7 +224,7 @@ def as_claimed(package: Package) -> Claimed:
 
 def _carry(route: Route, item: Ahead, worker: Worker, care: Care) -> Carried:
     try:
-        return carry(route, item.claimed, item.plan, item.raw, worker.ledger, care)
+        return carry(route, item.claimed, item.mapped, worker.ledger, care)
     except SystemUnavailable as gone:
         worker.ledger.packages.fail(item.claimed, "target unavailable", str(gone), retryable=True)
         raise
@@ -336,7 +334,7 @@ def carry_keys(route: Route, run: str, worker: Worker, keys: pa.Array, label: st
             (planned,) = packages.plan(run, route.name, [KeyRange(rows=len(chunk))], name)
             claimed = packages.claim(run, route.name, worker.name, LEASE, [planned.id], route.mapping_hash)
             assert claimed is not None
-            item = Ahead(claimed, plan, read_raw(route.source, plan, Keys(raw_key(plan, chunk))))
+            item = Ahead(claimed, map_package(route, plan, Keys(raw_key(plan, chunk)), worker.ledger))
             allowance = mass_change_allowance(route, run, worker.ledger, tally)
             carried = _carry(route, item, worker, Care(worker.gate, allowance=allowance))
             tally.add(carried)

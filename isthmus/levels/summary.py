@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from isthmus.levels.download import Desk
 from isthmus.levels.package import Carried
 from isthmus.levels.preview import Preview
-from isthmus.levels.route import Route
+from isthmus.levels.route import Route, flow_name
 from isthmus.mapping.spec import Flow
 
 COUNTS = ("read", "inserted", "updated", "unchanged", "rejected", "parked", "filtered", "warned")
@@ -23,10 +24,16 @@ def summary(desk: Desk, run: str) -> dict[str, Any]:
     flows: dict[str, Counter[str]] = {}
     for package in ledger.packages.list(run):
         flows.setdefault(package.flow, Counter()).update(package.counts)
+    order = [name for name in map(flow_name, desk.flows()) if name in flows]
+    flows = {name: flows[name] for name in (*order, *(name for name in flows if name not in order))}
+    reasons = [reason for flow in flows for reason in ledger.exceptions.counts(run, flow)]
+    for flow, counts in flows.items():
+        # what a source could not even read is held by the ledger alone: no package ever counted it
+        held = sum(reason.rows for reason in reasons if (reason.flow, reason.kind) == (flow, "rejected"))
+        counts["rejected"] = max(counts["rejected"], held)
     totals: Counter[str] = sum(flows.values(), Counter())
     begun = ledger.runs.get(run)
     took = ((begun.finished_at or desk.clock()) - begun.started_at).total_seconds()
-    reasons = [reason for flow in flows for reason in ledger.exceptions.counts(run, flow)]
     return {
         "run": run,
         "scenario": begun.scenario,
@@ -71,40 +78,73 @@ def print_progress(route: Route, carried: Carried, console: Console | None = Non
     (console or Console()).print(f"  {route.object:<20} {shown}", highlight=False)
 
 
+SHOWN = {
+    "read": "read",
+    "inserted": "new",
+    "updated": "changed",
+    "unchanged": "same",
+    "rejected": "rejected",
+    "parked": "parked",
+    "filtered": "left out",
+    "warned": "warned",
+}  # what a count is called on a page
+
+
 def print_summary(found: dict[str, Any], console: Console | None = None) -> None:
-    """Print the summary of a run."""
+    """Print the summary of a run; it fits 100 columns."""
     console = console or Console()
-    table = Table(title=f"{found['scenario']}: run {found['run']}", title_justify="left", header_style="bold")
-    table.add_column("flow")
+    title = f"{found['scenario']}, run {found['run']}"
+    table = Table(title=title, title_justify="left", header_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("object", no_wrap=True)
     for what in COUNTS:
-        table.add_column(what, justify="right")
-    table.add_column("both sides")
+        table.add_column(SHOWN[what], justify="right", no_wrap=True)
+    table.add_column("both sides", no_wrap=True)
     for name, counts in found["flows"].items():
         verdict = found["reconciliation"].get(name, {}).get("verdict", "")
-        table.add_row(name, *(number(counts[what]) for what in COUNTS), verdict)
+        style = "green" if verdict == "agrees" else "bold red"
+        table.add_row(object_of(name), *(number(counts[what]) for what in COUNTS), f"[{style}]{verdict}[/{style}]")
     table.add_section()
-    table.add_row("total", *(number(found["totals"][what]) for what in COUNTS), "")
+    table.add_row("total", *(number(found["totals"][what]) for what in COUNTS), "", style="bold")
     console.print(table)
-    console.print(f"{found['rows_per_second']:,} rows/s in {found['seconds']} s", highlight=False)
+    console.print(f"{found['rows_per_second']:,} rows/s, {found['seconds']} s from begin to end", highlight=False)
     _print_reasons(found, console)
 
 
+def object_of(flow: str) -> str:
+    """Return the object of a flow's name, as people write it.
+
+    >>> object_of("point_of_delivery.isu.crm")
+    'point of delivery'
+    """
+    return flow.partition(".")[0].replace("_", " ")
+
+
 def _print_reasons(found: dict[str, Any], console: Console) -> None:
-    if found["reasons"]:
-        table = Table(title="Held, and why", title_justify="left", header_style="bold")
-        for name in ("flow", "", "field", "reason", "rows"):
-            table.add_column(name, justify="right" if name == "rows" else "left")
-        for item in found["reasons"]:
-            why = f"waits for {item['waits_for']}" if item["waits_for"] else item["code"]
-            table.add_row(item["flow"], item["kind"], item["field"], why, number(item["rows"]))
+    held: dict[tuple[str, str, str], list[Any]] = {}
+    for item in found["reasons"]:
+        why = f"waits for its {object_of(item['waits_for'])}" if item["waits_for"] else item["code"].replace("_", " ")
+        held.setdefault((item["flow"], item["kind"], why), []).append(item)
+    if held:
+        table = _reasons("Held, and why", "", "field")
+        for (flow, kind, why), items in held.items():
+            where = items[0]["field"] if len(items) == 1 else f"{len(items)} places"
+            table.add_row(object_of(flow), why, kind, where, number(sum(item["rows"] for item in items)))
         console.print(table)
     if found["warnings"]:
-        table = Table(title="Carried with a warning", title_justify="left", header_style="bold")
-        for name in ("flow", "field", "warning", "rows"):
-            table.add_column(name, justify="right" if name == "rows" else "left")
+        table = _reasons("Carried with a warning", "field")
         for item in found["warnings"]:
-            table.add_row(item["flow"], item["field"], item["message"], number(item["rows"]))
+            table.add_row(object_of(item["flow"]), item["message"], item["field"], number(item["rows"]))
         console.print(table)
+
+
+def _reasons(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", header_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("object", no_wrap=True)
+    table.add_column("why", ratio=2)
+    for name in columns:
+        table.add_column(name, ratio=1 if name else None)
+    table.add_column("rows", justify="right", no_wrap=True)
+    return table
 
 
 def print_preview(found: Preview, console: Console | None = None) -> None:
