@@ -167,7 +167,7 @@ def reconcile() -> dict[str, str]:
 
 
 @task(outlets=[DOWNLOADED])
-def publish(*, outlet_events: Any) -> dict[str, Any]:
+def publish(outlet_events: Any = None) -> dict[str, Any]:
     """Close the run and tell those who wait for the data how much there is."""
     with engine() as (orchestrate, params, run):
         done = dict(orchestrate.publish(params, run))

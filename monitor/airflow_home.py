@@ -122,7 +122,9 @@ class AirflowHome:
                 "worker_log_server_port": str(ports["worker_log"]),
                 "trigger_log_server_port": str(ports["trigger_log"]),
             }
-        block = {f"AIRFLOW__{part}__{name}".upper(): value for part, names in said.items() for name, value in names.items()}
+        block = {
+            f"AIRFLOW__{part}__{name}".upper(): value for part, names in said.items() for name, value in names.items()
+        }
         return {"AIRFLOW_HOME": str(self.folder), "ISTHMUS_HOME": str(home()), **block}
 
 

@@ -62,7 +62,7 @@ def migrated() -> bool:
     from airflow.utils import db
 
     try:
-        db.check_migrations(1)
+        db.check_migrations(1)  # type: ignore[no-untyped-call]
     except TimeoutError:
         db.initdb()
         return True

@@ -11,7 +11,7 @@ import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from isthmus.errors import ConfigError, SystemUnavailable, did_you_mean
 from isthmus.home import home
@@ -127,7 +127,7 @@ def begin(parameters: Parameters, run: str) -> str:
 
     A run that is over already is gone through again without effect: its packages are done.
     """
-    keys, mode = keys_of(parameters), parameters.get("mode") or "full"
+    keys, mode = keys_of(parameters), cast("level.Mode", parameters.get("mode") or "full")
     if mode == "request" and not (keys and len(parameters.get("objects") or ()) == 1):
         raise ConfigError('A run in mode "request" needs one object and a first or last key; choose them in the form.')
     if keys and mode != "request":
