@@ -1,0 +1,1 @@
+"""Benchmarks: the initial download against its limit in the server and against other tools."""

@@ -1,0 +1,161 @@
+"""One run of the engine in a process of its own: `python -m bench.isthmus_run '{"objects": […]}'`, figures as JSON.
+
+Time spent in the ledger, in receipts and in the gate is added up on the way: the price of each guarantee.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class Prices:
+    """Seconds spent in calls, by what they are for; a call inside another one counts for the outer alone."""
+
+    seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    calls: Counter[str] = field(default_factory=Counter)
+    depth: dict[int, int] = field(default_factory=dict)
+
+    def watch(self, owner: Any, name: str, label: str) -> None:
+        """Add up the time of a method or function."""
+        import threading
+
+        inner: Callable[..., Any] = getattr(owner, name)
+
+        def timed(*args: Any, **named: Any) -> Any:
+            thread = threading.get_ident()
+            self.depth[thread] = self.depth.get(thread, 0) + 1
+            began = time.perf_counter()
+            try:
+                return inner(*args, **named)
+            finally:
+                self.depth[thread] -= 1
+                if not self.depth[thread]:
+                    self.seconds[label] += time.perf_counter() - began
+                    self.calls[label] += 1
+
+        setattr(owner, name, timed)
+
+    def watch_all(self) -> None:
+        """Watch the ledger, the receipts, reading, mapping, spelling and writing."""
+        from connectors.sql import PostgresConnector, journal
+        from isthmus.ledger import Ledger
+        from isthmus.ledger import keys as key_map
+        from isthmus.ledger.flows import Flows
+        from isthmus.ledger.packages import Packages
+        from isthmus.ledger.registers import Counters, Results
+        from isthmus.levels import package
+        from isthmus.mapping.plan import ReadPlan
+
+        self.watch(key_map.Keys, "translate", "ledger: translate keys")
+        self.watch(key_map.Keys, "ids", "ledger: make ids")
+        for name in ("index", "prepare", "count"):
+            self.watch(key_map.Keys, name, f"ledger: {name} the key map")
+        self.watch(Ledger, "confirm", "ledger: confirm packages")
+        for name in ("plan", "claim", "list", "open"):
+            self.watch(Packages, name, "ledger: plan and claim")
+        for name in ("state", "begin_load", "finish_load"):
+            self.watch(Flows, name, "ledger: plan and claim")
+        self.watch(Counters, "reserve", "ledger: reserve numbers")
+        self.watch(Results, "put", "ledger: keep findings")
+        self.watch(package, "digest", "receipts")
+        self.watch(package, "read_raw", "read (beside the writing)")
+        self.watch(ReadPlan, "apply", "map")
+        self.watch(package, "spell", "spell")
+        self.watch(PostgresConnector, "write", "write")
+        for name in ("stored", "leave"):
+            self._inner(journal, name, "receipts")
+
+    def _inner(self, owner: Any, name: str, label: str) -> None:
+        """Add up the time of a function that always runs inside another watched one."""
+        inner = getattr(owner, name)
+
+        def timed(*args: Any, **named: Any) -> Any:
+            began = time.perf_counter()
+            try:
+                return inner(*args, **named)
+            finally:
+                self.seconds[label] += time.perf_counter() - began
+                self.calls[label] += 1
+
+        setattr(owner, name, timed)
+
+
+def load(said: dict[str, Any]) -> dict[str, Any]:
+    """Run the initial download; `approve` lets mass changes pass, `gate` names the gate ("off" for none)."""
+    from isthmus.levels import download as levels
+    from isthmus.levels import replicate
+
+    prices = Prices()
+    prices.watch_all()
+    # `replicate` bound it at import: what it calls is what is timed.
+    from isthmus.levels import package
+
+    replicate.read_raw = package.read_raw
+    with levels.open_desk(gate=said.get("gate", "off"), name="bench") as desk:
+        objects = tuple(said["objects"])
+        run = levels.begin(desk, "full", {"objects": list(objects)})
+        took: dict[str, float] = {}
+        counts: dict[str, dict[str, int]] = {}
+        for flow in desk.flows(objects):
+            began = time.perf_counter()
+            if said.get("approve"):
+                name = f"{flow.object}.{flow.source}.{flow.target}"
+                desk.ledger.approvals.ask(run, name, replicate.MASS_CHANGE, 1.0)
+                desk.ledger.approvals.approve(run, name, replicate.MASS_CHANGE, by="bench")
+            levels.plan_flow(desk, flow, run)
+            tally = levels.load_flow(desk, flow, run)
+            tally.counts.update(levels.finish_flow(desk, flow, run).counts)
+            took[flow.object] = round(time.perf_counter() - began, 3)
+            counts[flow.object] = dict(tally.counts)
+        desk.ledger.runs.finish(run, "done", {})
+        verdicts = {}
+        if said.get("reconcile"):
+            for flow in desk.flows(objects):
+                began = time.perf_counter()
+                found = levels.reconcile_flow(desk, flow, run)
+                verdicts[flow.object] = [found.agrees, round(time.perf_counter() - began, 3)]
+    seconds = {name: round(value, 3) for name, value in sorted(prices.seconds.items())}
+    return {"took": took, "counts": counts, "prices": seconds, "calls": dict(prices.calls), "verdicts": verdicts}
+
+
+def delta(said: dict[str, Any]) -> dict[str, Any]:
+    """Carry a delta as often as asked in this process: after the first the process is warm.
+
+    `before` names a command to wait for on standard input: the caller changes the source between deltas.
+    """
+    from isthmus.levels import download as levels
+    from isthmus.levels.delta import delta_flow
+
+    took = []
+    with levels.open_desk(gate=said.get("gate", "off"), name="bench") as desk:
+        flow = desk.flow(said["object"])
+        for _ in range(int(said.get("times", 1))):
+            if said.get("wait"):
+                sys.stdout.write("ready\n")
+                sys.stdout.flush()
+                sys.stdin.readline()
+            began = time.perf_counter()
+            tally = delta_flow(desk, flow)
+            took.append([round(time.perf_counter() - began, 3), dict(tally.counts)])
+            if said.get("wait"):
+                sys.stdout.write("done\n")
+                sys.stdout.flush()
+    return {"took": took}
+
+
+def main() -> None:
+    """Run what the first argument says and print one line of JSON."""
+    said = json.loads(sys.argv[1])
+    found = {"load": load, "delta": delta}[said.get("what", "load")](said)
+    sys.stdout.write(json.dumps(found) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,198 @@
+"""What a run costs: wall time, CPU of clients and server, memory of all its processes, WAL, rows that were touched.
+
+Client CPU and memory are those of the process tree; server CPU is that of the postmaster and everything under it,
+the checkpointer and autovacuum included.  Memory is sampled as PSS, so that shared pages count once.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import statistics
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench import server
+
+TICK = os.sysconf("SC_CLK_TCK")
+SAMPLE_SECONDS = 0.1
+
+
+@dataclass
+class Cost:
+    """The figures of one run; seconds, megabytes, bytes of WAL."""
+
+    wall: float = 0.0
+    client_cpu: float = 0.0
+    server_cpu: float = 0.0
+    peak_mb: float = 0.0
+    wal: int = 0
+    load: float = 0.0
+    said: dict[str, Any] = field(default_factory=dict)
+
+
+def processes() -> dict[int, int]:
+    """Return every process with its parent."""
+    found = {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            with suppress(OSError, IndexError, ValueError):
+                found[int(entry)] = int(Path(f"/proc/{entry}/stat").read_text().rsplit(")", 1)[1].split()[1])
+    return found
+
+
+def tree(root: int) -> list[int]:
+    """Return a process and everything under it."""
+    children: dict[int, list[int]] = {}
+    for pid, parent in processes().items():
+        children.setdefault(parent, []).append(pid)
+    found, todo = [], [root]
+    while todo:
+        pid = todo.pop()
+        found.append(pid)
+        todo += children.get(pid, [])
+    return found
+
+
+def cpu(pids: Sequence[int], root: int) -> float:
+    """Return the CPU seconds of live processes, with those of ended children that the root has collected."""
+    total = 0
+    for pid in pids:
+        with suppress(OSError, IndexError):
+            fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+            total += int(fields[11]) + int(fields[12])
+            if pid == root:
+                total += int(fields[13]) + int(fields[14])
+    return total / TICK
+
+
+def pss(pids: Sequence[int]) -> float:
+    """Return the memory of processes in MB; pages they share count once."""
+    total = 0
+    for pid in pids:
+        with suppress(OSError):
+            found = re.search(r"^Pss:\s+(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.M)
+            total += int(found[1]) if found else 0
+    return total / 1024
+
+
+class Watch(threading.Thread):
+    """Samples the memory of a process tree until it is stopped."""
+
+    def __init__(self, root: int) -> None:
+        super().__init__(daemon=True)
+        self.root, self.peak, self._ended = root, 0.0, threading.Event()
+
+    def run(self) -> None:
+        """Sample."""
+        while not self._ended.wait(SAMPLE_SECONDS):
+            self.peak = max(self.peak, pss(tree(self.root)))
+
+    def stop(self) -> float:
+        """Stop and return the peak in MB."""
+        self._ended.set()
+        self.join()
+        return self.peak
+
+
+@contextmanager
+def measured(postmaster: int) -> Iterator[Cost]:
+    """Measure a block that works in this process or in children it waits for; peak memory is not sampled."""
+    cost = Cost(load=os.getloadavg()[0])
+    server.checkpoint()
+    lsn, before, mine = server.wal_position(), cpu(tree(postmaster), postmaster), _client()
+    began = time.perf_counter()
+    yield cost
+    cost.wall = time.perf_counter() - began
+    cost.client_cpu = _client() - mine
+    cost.server_cpu = cpu(tree(postmaster), postmaster) - before
+    cost.wal = wal_between(lsn, server.wal_position())
+
+
+def _client() -> float:
+    own, ended = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return own.ru_utime + own.ru_stime + ended.ru_utime + ended.ru_stime
+
+
+def command(postmaster: int, arguments: Sequence[str], environment: dict[str, str]) -> Cost:
+    """Run a command to its end and measure it, from the start of its process; its last line is kept as JSON.
+
+    Raises RuntimeError with the end of what it said when it fails.
+    """
+    import json
+
+    with measured(postmaster) as cost:
+        child = subprocess.Popen(
+            list(arguments), env={**os.environ, **environment}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            text=True, cwd=server.ROOT,
+        )  # fmt: skip
+        watch = Watch(child.pid)
+        watch.start()
+        out, err = child.communicate()
+        peak = watch.stop()
+    cost.peak_mb = peak
+    if child.returncode:
+        raise RuntimeError(f"{' '.join(arguments)} ended with {child.returncode}:\n{err[-3000:]}\n{out[-1000:]}")
+    with suppress(IndexError, ValueError):
+        cost.said = json.loads(out.strip().splitlines()[-1])
+    return cost
+
+
+def wal_between(first: str, last: str) -> int:
+    """Return the bytes of WAL between two positions."""
+    high, low = (sum(int(part, 16) << shift for part, shift in zip(lsn.split("/"), (32, 0), strict=True))
+                 for lsn in (last, first))  # fmt: skip
+    return high - low
+
+
+def wal_of_database(first: str, last: str, database: str) -> int:
+    """Return how many records of the write-ahead log between two positions touch tables of one database."""
+    with server.admin() as connection:
+        row = connection.execute("SELECT oid FROM pg_database WHERE datname = %s", [database]).fetchone()
+    assert row is not None
+    folder = server.PLACE.data / "pg_wal"
+    shown = subprocess.run(
+        [server.waldump(), "--path", str(folder), "--start", first, "--end", last],
+        capture_output=True, text=True, check=False,
+    ).stdout  # fmt: skip
+    return len(re.findall(rf"rel \d+/{row[0]}/", shown))
+
+
+def touched(database: str) -> int:
+    """Return how many rows of a database's tables were ever inserted, updated or deleted, statistics settled."""
+    with server.admin(database) as connection:
+        connection.execute("SELECT pg_stat_force_next_flush()")
+        row = connection.execute(
+            "SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0) FROM pg_stat_user_tables"
+            " WHERE schemaname <> 'isthmus'"
+        ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def median(values: Sequence[float]) -> float:
+    """Return the median."""
+    return statistics.median(values)
+
+
+def spread(values: Sequence[float]) -> str:
+    """Return median and range as text."""
+    return f"{median(values):.2f} ({min(values):.2f} - {max(values):.2f})"
+
+
+Run = Callable[[], Cost]
+
+
+def pairs(first: Run, second: Run, count: int) -> tuple[list[Cost], list[Cost]]:
+    """Run two things alternately, A B A B, and return the costs of both."""
+    left, right = [], []
+    for _ in range(count):
+        left.append(first())
+        right.append(second())
+    return left, right
