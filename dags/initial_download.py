@@ -8,6 +8,7 @@ Press **Trigger**, choose a scenario, and go: *full* loads everything the scenar
 | *object*.plan | notes the position of the change feed, cuts the object into packages |
 | *object*.load | carries a set of packages; a second try goes on where the first one ended |
 | *object*.finish | lets rows go that waited for a parent, declares the object loaded |
+| check | runs the checks that need more than one row, in the source |
 | reconcile | compares both sides field by field, writes the verdict down |
 | publish | closes the run and tells those who wait for the data |
 
@@ -115,7 +116,10 @@ def initial_download() -> None:
         label = name.replace("_", " ").capitalize()
         loaded[name] = object_group.override(group_id=name, group_display_name=label)(name)
         [begun, *(loaded[parent] for parent in parents)] >> loaded[name]
-    list(loaded.values()) >> reconcile() >> publish()
+    proof = [check(), reconcile()]
+    for group in loaded.values():
+        group >> proof
+    proof >> publish()
 
 
 @task_group
@@ -160,13 +164,24 @@ def finish(name: str) -> dict[str, int]:
 
 
 @task(trigger_rule="none_failed", execution_timeout=timedelta(hours=6))
+def check() -> dict[str, int]:
+    """Run the checks across rows (`quality/checks.yaml`) and keep what they find with the run."""
+    from quality.across import run_checks
+
+    with engine() as (orchestrate, params, run), orchestrate.desk_of(params) as desk:
+        skip("a repair run checks nothing anew" if params["mode"] == "repair" else "")
+        found = run_checks(desk.project, desk.ledger, desk.scenario, run, desk.today)
+        return {item.expectation: item.unexpected for item in found}
+
+
+@task(trigger_rule="none_failed", execution_timeout=timedelta(hours=6))
 def reconcile() -> dict[str, str]:
     """Compare both sides of every flow, and write down the verdict."""
     with engine() as (orchestrate, params, run):
         return dict(orchestrate.reconcile(params, run))
 
 
-@task(outlets=[DOWNLOADED])
+@task(trigger_rule="none_failed", outlets=[DOWNLOADED])
 def publish(outlet_events: Any = None) -> dict[str, Any]:
     """Close the run and tell those who wait for the data how much there is."""
     with engine() as (orchestrate, params, run):

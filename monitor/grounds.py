@@ -1,0 +1,168 @@
+"""The grounds the demo stands on: the store, two databases, their connections, a landscape in them.
+
+What is somebody else's is never touched: connections that lead elsewhere and databases that are no landscape.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+
+from isthmus import store
+from isthmus.errors import ConfigError
+from isthmus.mapping.spec import Scenario
+from isthmus.project import Project
+from isthmus.store.url import VARIABLE, masked
+from landscape.manifest import Manifest
+from landscape.manifest import load as load_manifest
+from monitor.airflow_home import AirflowHome, write_secret
+from monitor.processes import running_launcher
+
+SYSTEMS = ("isu", "crm")
+CONTRACTS, SEED = 20_000, 1
+Say = Callable[[str], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The landscape that was asked for; None means whatever stands there."""
+
+    contracts: int | None
+    seed: int | None
+    dual: bool
+    devices: bool
+
+
+def wanted(scenario: Scenario, contracts: int | None, seed: int | None) -> Wanted:
+    """Return the landscape a scenario needs."""
+    return Wanted(contracts, seed, scenario.switches.get("dual", False), scenario.switches.get("devices", True))
+
+
+def clear(say: Say) -> None:
+    """Throw the private store away with all that is in it.
+
+    Raises ConfigError when the store is not a private one, or Airflow works in it.
+    """
+    if os.environ.get(VARIABLE):
+        raise ConfigError(f"{VARIABLE} names a store of your own; --fresh throws only the private one away")
+    pid = running_launcher(AirflowHome.of_project())
+    if pid:
+        raise ConfigError(f"`isthmus up` is running (process {pid}) and works in this store; stop it with Ctrl-C first")
+    store.remove()
+    say("The old store is thrown away.")
+
+
+def start_store(say: Say) -> None:
+    """Start the private store, unless the environment names another."""
+    if not os.environ.get(VARIABLE):
+
+        def tell(text: str) -> None:
+            say(f"Starting the store: {text} ...")
+
+        store.start(progress=tell)
+
+
+def ensure_databases(folder: Path) -> dict[str, str]:
+    """Create the databases of IS-U and CRM, write down how they are reached, and return their URLs.
+
+    Raises ConfigError when a connection of that name leads elsewhere: the demo loads its own landscape only.
+    """
+    urls = {}
+    for name in SYSTEMS:
+        urls[name] = store.ensure_database(name)
+        for variable in (f"ISTHMUS_CONNECTION_{name.upper()}", f"AIRFLOW_CONN_{name.upper()}"):
+            if os.environ.get(variable):
+                _refuse_stranger(variable, os.environ[variable], urls[name])
+        file = folder / ".isthmus" / "connections" / name
+        if file.is_file():
+            _refuse_stranger(str(file), file.read_text(encoding="utf-8").strip(), urls[name])
+        write_secret(file, urls[name])
+    return urls
+
+
+def _refuse_stranger(where: str, found: str, ours: str) -> None:
+    """Port and password change with the store; host, user and database tell whose it is."""
+    theirs, own = urlsplit(found), urlsplit(ours)
+    if (theirs.hostname, theirs.username, theirs.path) != (own.hostname, own.username, own.path):
+        raise ConfigError(
+            f"{where} leads to {masked(found)}, not to the demo's landscape ({masked(ours)}). The demo writes into "
+            "its own CRM only: work in another folder (ISTHMUS_HOME), or take that connection away"
+        )
+
+
+def stand(urls: Mapping[str, str], asked: Wanted, say: Say, progress: Say) -> Manifest:
+    """Create the landscape, or keep the one that stands; CRM gets the journal either way.
+
+    Raises ConfigError when another landscape stands than was asked for, or the databases hold something else.
+    """
+    kept = load_manifest(urls["isu"])
+    if kept:
+        _refuse_other(kept, asked)
+        say(f"Keeping the landscape that stands: {described(kept)}. `isthmus demo --fresh` makes a new one.")
+    else:
+        _refuse_foreign(urls)
+        kept = _create(urls, asked, progress)
+        planted = sum(found.count for found in kept.planted)
+        say(f"Created {described(kept)}: {sum(kept.rows.values()):,} rows in IS-U, {planted:,} defects among them.")
+    crm = Project.load().connector("crm")
+    try:
+        install = getattr(crm, "install_journal")  # noqa: B009  only connectors with a journal have it
+        install()
+    finally:
+        crm.close()
+    return kept
+
+
+def _create(urls: Mapping[str, str], asked: Wanted, progress: Say) -> Manifest:
+    from landscape.create import create
+
+    def tell(table: str, rows: int) -> None:
+        progress(f"Creating IS-U and CRM: {table}, {rows:,} rows ...")
+
+    return create(
+        urls["isu"],
+        urls["crm"],
+        contracts=CONTRACTS if asked.contracts is None else asked.contracts,
+        seed=SEED if asked.seed is None else asked.seed,
+        model="dual" if asked.dual else "single",
+        devices=asked.devices,
+        progress=tell,
+    )
+
+
+def described(found: Manifest) -> str:
+    """Return a landscape in words."""
+    kind = "technical devices" if found.devices else "device info records"
+    return f"{found.contracts:,} contracts, {found.model} model, {kind}, seed {found.seed}"
+
+
+def _refuse_other(kept: Manifest, asked: Wanted) -> None:
+    pairs = (
+        (asked.contracts, kept.contracts),
+        (asked.seed, kept.seed),
+        ("dual" if asked.dual else "single", kept.model),
+        (asked.devices, kept.devices),
+    )
+    if any(want is not None and want != have for want, have in pairs):
+        raise ConfigError(
+            f"another landscape stands there ({described(kept)}), and CRM and ledger know it; "
+            "add --fresh to throw it away and make the one you asked for"
+        )
+
+
+def _refuse_foreign(urls: Mapping[str, str]) -> None:
+    """Databases on a server of your own may be anybody's; creating a landscape drops tables of its names."""
+    if not os.environ.get(VARIABLE):
+        return
+    for name, url in urls.items():
+        with psycopg.connect(url) as connection:
+            found = connection.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchone()
+        if found and found[0]:
+            raise ConfigError(
+                f"the database {name} at {masked(url)} holds tables that are no landscape; empty it first"
+            )
