@@ -12,7 +12,8 @@
 CREATE TABLE IF NOT EXISTS bench.refused (object text NOT NULL, key text NOT NULL, reason text NOT NULL);
 CREATE SEQUENCE IF NOT EXISTS bench.orders;
 CREATE OR REPLACE FUNCTION bench.padded(x text, n int) RETURNS text LANGUAGE sql IMMUTABLE AS $$
-  SELECT CASE WHEN length(x) = n AND x <> repeat('0', n) THEN x WHEN x ~ '^[0-9]+$' THEN lpad(ltrim(x, '0'), n, '0') ELSE btrim(x) END $$;
+  SELECT CASE WHEN length(x) = n AND x <> repeat('0', n) THEN x WHEN ltrim(x, '0') = '' THEN ''
+              WHEN x ~ '^[0-9]+$' THEN lpad(ltrim(x, '0'), n, '0') ELSE btrim(x) END $$;
 CREATE OR REPLACE FUNCTION bench.is_date(x text) RETURNS boolean LANGUAGE sql STABLE AS $$
   SELECT x IN ('00000000', '99991231') OR pg_input_is_valid(x, 'date') $$;
 CREATE OR REPLACE FUNCTION bench.region(x text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
@@ -303,7 +304,7 @@ WHERE NOT EXISTS (SELECT FROM crm.comm_product c WHERE c.client = '100' AND c.pr
 -- section: contract
 WITH found AS MATERIALIZED (
   SELECT bench.padded(v.vertrag, 10) AS vertrag,
-         CASE WHEN h.contractpos <> decode(repeat('00', 16), 'hex') THEN h.contractpos ELSE v.isthmus_guid END AS guid,
+         CASE WHEN l.contractpos <> decode(repeat('00', 16), 'hex') THEN l.contractpos ELSE v.isthmus_guid END AS guid,
          v.isthmus_header AS header, coalesce(p.product_guid, decode(repeat('00', 16), 'hex')) AS product,
          coalesce(rtrim(h.crm_product), '') AS crm_product, rtrim(v.vbez) AS vbez,
          CASE c.intcode WHEN '01' THEN '2' WHEN '02' THEN '1' ELSE '' END AS usage,
@@ -336,6 +337,7 @@ WITH found AS MATERIALIZED (
   LEFT JOIN isu.fkkvkp k ON k.mandt = '100' AND k.vkont = v.vkonto
   LEFT JOIN isu.euiinstln i ON i.mandt = '100' AND i.anlage = v.anlage AND i.datefrom <= :today AND i.dateto >= :today
   LEFT JOIN isu.everh h ON h.mandt = '100' AND h.vertrag = v.vertrag AND h.ab <= :today AND h.bis >= :today
+  LEFT JOIN isu.everh l ON l.mandt = '100' AND l.vertrag = v.vertrag AND l.ab <= v.auszdat AND l.bis >= v.auszdat
   LEFT JOIN isu.eeinv n ON n.mandt = '100' AND n.vertrag = v.vertrag AND n.einzdat = v.einzdat AND n.stornokz = 'X'
   LEFT JOIN isu.erch e ON e.mandt = '100' AND e.vertrag = v.vertrag AND e.simulation = '' AND e.stornodat = '00000000'
        AND e.begabrpe <= v.auszdat AND e.endabrpe >= v.auszdat
