@@ -32,10 +32,10 @@ Say = Callable[[str], object]
 class Wanted:
     """The landscape that was asked for; None means whatever stands there."""
 
-    contracts: int | None
-    seed: int | None
-    dual: bool
-    devices: bool
+    contracts: int | None = None
+    seed: int | None = None
+    dual: bool | None = None
+    devices: bool | None = None
 
 
 def wanted(scenario: Scenario, contracts: int | None, seed: int | None) -> Wanted:
@@ -72,27 +72,38 @@ def ensure_databases(folder: Path) -> dict[str, str]:
 
     Raises ConfigError when a connection of that name leads elsewhere: the demo loads its own landscape only.
     """
-    urls = {}
     for name in SYSTEMS:
-        urls[name] = store.ensure_database(name)
-        for variable in (f"ISTHMUS_CONNECTION_{name.upper()}", f"AIRFLOW_CONN_{name.upper()}"):
-            if os.environ.get(variable):
-                _refuse_stranger(variable, os.environ[variable], urls[name])
-        file = folder / ".isthmus" / "connections" / name
-        if file.is_file():
-            _refuse_stranger(str(file), file.read_text(encoding="utf-8").strip(), urls[name])
-        write_secret(file, urls[name])
+        for where, found in configured(name, folder).items():
+            if _elsewhere(name, found):
+                raise ConfigError(
+                    f"{where} leads to {masked(found)}, not to the demo's database {name}. The demo writes into its "
+                    "own CRM only: work in another folder (ISTHMUS_HOME), or take that connection away"
+                )
+    urls = {name: store.ensure_database(name) for name in SYSTEMS}
+    for name, url in urls.items():
+        write_secret(folder / ".isthmus" / "connections" / name, url)
     return urls
 
 
-def _refuse_stranger(where: str, found: str, ours: str) -> None:
-    """Port and password change with the store; host, user and database tell whose it is."""
-    theirs, own = urlsplit(found), urlsplit(ours)
-    if (theirs.hostname, theirs.username, theirs.path) != (own.hostname, own.username, own.path):
-        raise ConfigError(
-            f"{where} leads to {masked(found)}, not to the demo's landscape ({masked(ours)}). The demo writes into "
-            "its own CRM only: work in another folder (ISTHMUS_HOME), or take that connection away"
-        )
+def systems_are_yours(folder: Path) -> bool:
+    """Tell whether somebody said how to reach a system of the demo's names: then the systems are theirs."""
+    return any(_elsewhere(name, found) for name in SYSTEMS for found in configured(name, folder).values())
+
+
+def configured(name: str, folder: Path) -> dict[str, str]:
+    """Return every URL that is given for a connection, by the place it is given in."""
+    variables = (f"ISTHMUS_CONNECTION_{name.upper()}", f"AIRFLOW_CONN_{name.upper()}")
+    found = {variable: os.environ[variable] for variable in variables if os.environ.get(variable)}
+    file = folder / ".isthmus" / "connections" / name
+    if file.is_file():
+        found[str(file)] = file.read_text(encoding="utf-8").strip()
+    return found
+
+
+def _elsewhere(name: str, found: str) -> bool:
+    """Port and password change with the store; host, user and database tell whose a URL is."""
+    theirs, own = urlsplit(found), urlsplit(store.store_url())
+    return (theirs.hostname, theirs.username, theirs.path) != (own.hostname, own.username, f"/{name}")
 
 
 def stand(urls: Mapping[str, str], asked: Wanted, say: Say, progress: Say) -> Manifest:
@@ -130,7 +141,7 @@ def _create(urls: Mapping[str, str], asked: Wanted, progress: Say) -> Manifest:
         contracts=CONTRACTS if asked.contracts is None else asked.contracts,
         seed=SEED if asked.seed is None else asked.seed,
         model="dual" if asked.dual else "single",
-        devices=asked.devices,
+        devices=asked.devices is not False,
         progress=tell,
     )
 
@@ -145,7 +156,7 @@ def _refuse_other(kept: Manifest, asked: Wanted) -> None:
     pairs = (
         (asked.contracts, kept.contracts),
         (asked.seed, kept.seed),
-        ("dual" if asked.dual else "single", kept.model),
+        (asked.dual, kept.model == "dual"),
         (asked.devices, kept.devices),
     )
     if any(want is not None and want != have for want, have in pairs):
