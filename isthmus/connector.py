@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import pyarrow as pa
 
-from isthmus.errors import ConfigError, did_you_mean
+from isthmus.errors import ConfigError, DataError, did_you_mean
 
 GROUP = "isthmus.connectors"
 
@@ -152,6 +152,11 @@ class TableRows:
     scope: tuple[str, ...] = ()
     missing: Literal["keep", "delete"] = "keep"
     shared: bool = False  # several positions may want the same row; the first wins
+    promised: pa.Array | None = None  # positions whose row is known to stand there: RowsVanished if one does not
+
+
+class RowsVanished(DataError):
+    """Rows that were promised to stand in the target are gone; nothing was written.  Write again without promise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +259,7 @@ class Capabilities:
     changes: Literal["none", "date", "timestamp", "pointer", "snapshot"] = "none"
     journal: Literal["schema", "none"] = "none"
     atomic: bool = False  # all tables of a Change in one transaction
+    promises: bool = False  # honours `TableRows.promised`
     max_rows: int = 50_000
     max_bytes: int = 64 << 20
 

@@ -52,6 +52,7 @@ class PostgresConnector:
             filters=True,
             journal="schema" if self._journal() else "none",
             atomic=True,
+            promises=True,
             max_rows=self.settings.max_rows,
         )
 

@@ -8,12 +8,13 @@ from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from connectors.sql.describe import Catalogue
 from connectors.sql.precheck import check_rows
 from connectors.sql.wanted import Mask, Positions, Wanted, numbered, problem_rows, resolve_rows
 from isthmus.connector import PROBLEMS, Change, Status
-from isthmus.errors import DataError
+from isthmus.errors import ConflictError, DataError
 
 REPEATED = "the package brings this key twice; the first row stays"
 
@@ -160,3 +161,13 @@ def verbs(table: str, fresh: Mask, doomed: Positions) -> dict[str, int]:
     new = int(fresh.sum())
     numbers = {"inserted": new, "updated": len(fresh) - new, "deleted": int(doomed.sum())}
     return {f"{table}.{verb}": number for verb, number in numbers.items() if number}
+
+
+def guard_mass_change(change: Change, status: pa.Array) -> None:
+    """Raise ConflictError when more positions would be updated than the change allows; nothing is written then."""
+    touched = int(pc.sum(pc.equal(status, int(Status.UPDATED))).as_py() or 0)
+    if change.allowance is not None and touched > change.allowance and not change.dry_run:
+        raise ConflictError(
+            f"The package of {change.object} would update or delete rows of {touched:,} objects, {change.allowance:,} "
+            "are allowed; nothing was written. Approve the change, or correct its source."
+        )

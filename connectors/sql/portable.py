@@ -15,7 +15,17 @@ from connectors.sql.client import PortableClient
 from connectors.sql.describe import Catalogue
 from connectors.sql.differences import ROW, SHOWN, whole_rows
 from connectors.sql.merge import equal_after
-from connectors.sql.outcome import Again, Refusals, Refused, by_halves, counted, prepared, status_of, verbs
+from connectors.sql.outcome import (
+    Again,
+    Refusals,
+    Refused,
+    by_halves,
+    counted,
+    guard_mass_change,
+    prepared,
+    status_of,
+    verbs,
+)
 from connectors.sql.read import BOUND_BLOCK, column_of, tuples
 from connectors.sql.statement import Dialect, client_of, raw
 from connectors.sql.wanted import NUMBER, POSITION, Mask, Positions, Wanted, as_mask, problem_rows
@@ -104,6 +114,7 @@ class PortableWriter:
                 return Outcome(statuses(size=change.size), PROBLEMS.empty_table(), already=True, counts=counts)
         decisions = [self._decide(connection, wanted) for wanted in tables]
         shown = pa.concat_tables([d.differences for d in decisions]).sort_by("position") if change.dry_run else None
+        guard_mass_change(change, status_of(change.size, decisions, refusals.mask))
         if not change.dry_run:
             decisions = self._apply(connection, decisions, refusals)
         status, counts = status_of(change.size, decisions, refusals.mask), counted(decisions)

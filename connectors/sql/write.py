@@ -14,11 +14,21 @@ from connectors.sql.client import PostgresClient
 from connectors.sql.describe import Catalogue
 from connectors.sql.differences import differences
 from connectors.sql.merge import Plan, compare, delete_rows, load_todo, refused_by_rules, write_rows
-from connectors.sql.outcome import Again, Raced, Refusals, Refused, by_halves, counted, prepared, status_of
+from connectors.sql.outcome import (
+    Again,
+    Raced,
+    Refusals,
+    Refused,
+    by_halves,
+    counted,
+    guard_mass_change,
+    prepared,
+    status_of,
+)
 from connectors.sql.stage import Stage, Stages, copy_in, encodable, target
 from connectors.sql.statement import client_of
 from connectors.sql.wanted import POSITION, Mask, Wanted, problem_rows
-from isthmus.connector import PROBLEMS, Change, Outcome, Status, statuses
+from isthmus.connector import PROBLEMS, Change, Outcome, RowsVanished, Status, statuses
 
 CODES = {"23505": "unique", "23503": "foreign key", "23502": "null", "23514": "check"}
 
@@ -109,7 +119,9 @@ class Writer:
             raise Again  # a refused owner keeps the rows of its list
         plans = [compare(session, stage, settings).without(refusals.mask) for stage in stages]
         plans = [first_of_shared(plan, refusals.mask) for plan in plans]
+        refuse_vanished(plans)
         shown = differences(session, plans, settings) if change.dry_run else None
+        guard_mass_change(change, status_of(change.size, plans, refusals.mask))
         if not change.dry_run:
             plans = self._apply(session, plans, refusals, raced)
         return Outcome(status_of(change.size, plans, refusals.mask), refusals.table, shown, counts=counted(plans))
@@ -158,6 +170,16 @@ def fillable(wanted: Wanted) -> bool:
     """
     enforced = any(columns <= set(wanted.key) for columns in wanted.shape.unique if columns)
     return enforced and all(encodable(wanted.shape, name) for name in wanted.columns)
+
+
+def refuse_vanished(plans: list[Plan]) -> None:
+    """Raise RowsVanished when a row would be inserted that the caller knew to be there."""
+    for plan in plans:
+        promised = plan.stage.wanted.spec.promised
+        if promised is not None and np.isin(plan.positions[plan.fresh], promised.to_numpy(zero_copy_only=False)).any():
+            raise RowsVanished(
+                f"Rows of {plan.stage.wanted.name} are gone that were there when they were written last."
+            )
 
 
 def first_of_shared(plan: Plan, refused: Mask) -> Plan:

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from isthmus.connector import Change, Connector, Keys, Outcome, Query, Receipt, Status, TableRows, Where
+from isthmus.connector import Change, Connector, Keys, Outcome, Query, Receipt, RowsVanished, Status, TableRows, Where
 from isthmus.gate import Gate, Verdict, frame_of
 from isthmus.ledger import EXCEPTIONS, Claimed, Confirmation, Ledger, Pairs
 from isthmus.levels.route import Route
@@ -196,19 +196,36 @@ def contradicted(route: Route, records: Records, identity: Identity, ledger: Led
     return wrong if pc.any(wrong).as_py() else None
 
 
-def with_numbers(route: Route, records: Records, identity: Identity, ledger: Ledger, fresh: bool) -> Identity:
-    """Give every record its numbers: those it has in the target stay, new ones are reserved in the ledger."""
+def with_numbers(
+    route: Route, records: Records, identity: Identity, ledger: Ledger, trusted: pa.Array | None, fresh: bool
+) -> Identity:
+    """Give every record its numbers: those it has in the target stay, new ones are reserved in the ledger.
+
+    `trusted` are the records whose rows are known to stand in the target with a number already: what they get
+    here is never written, so nothing is looked up or reserved for them.  `fresh`: the target holds none at all.
+    """
     if not route.write.counters:
         return identity
     size = len(records.key)
-    standing = {} if fresh else standing_numbers(route, records, identity)
+    asked = pa.array(np.arange(size)) if trusted is None else pc.indices_nonzero(pc.invert(trusted))
+    known = len(asked) and not fresh
+    standing = standing_numbers(route, select(records, asked), identity.take(asked)) if known else {}
     numbers = {}
     for counter in route.write.counters:
-        has = standing.get(counter, pa.nulls(size, pa.string()))
+        has = standing.get(counter, pa.nulls(len(asked), pa.string()))
         missing = has.null_count
         first = ledger.counters.reserve(f"{route.flow.target}.{counter}", missing) if missing else 0
-        numbers[counter] = fill_numbers(has, first)
+        numbers[counter] = scattered(fill_numbers(has, first), asked, size)
     return replace(identity, numbers=numbers)
+
+
+def scattered(values: pa.Array, rows: pa.Array, size: int) -> pa.Array:
+    """Put values at their rows among `size`; the rest holds a number nobody has."""
+    if len(values) == size:
+        return values
+    places = np.full(size, -1, dtype=np.int64)
+    places[np.asarray(rows)] = np.arange(len(values))
+    return pc.fill_null(values.take(pa.array(places, mask=places < 0)), "0" * 10)
 
 
 def fill_numbers(has: pa.Array, first: int) -> pa.Array:
@@ -318,10 +335,11 @@ def carry(route: Route, claimed: Claimed, mapped: Mapped, ledger: Ledger, care: 
     if verdict.withheld:
         return Carried({"read": records.seen}, verdict=verdict)
     fresh = care.fill and claimed.epoch == 1
-    ready, identity, written = prepare(route, mapped.resolved, ledger, fresh)
-    receipt = Receipt(claimed.run, claimed.id, claimed.epoch, digest(written.tables))
-    change = Change(route.object, len(ready.records.key), written.tables, receipt, fresh, care.dry_run, care.allowance)
-    outcome = route.target.write(change)
+    trusting = route.target.capabilities().promises
+    try:
+        ready, identity, written, receipt, outcome = deliver(route, claimed, mapped, ledger, care, fresh, trusting)
+    except RowsVanished:
+        ready, identity, written, receipt, outcome = deliver(route, claimed, mapped, ledger, care, fresh, False)
     exceptions = pa.concat_tables([ready.exceptions, refused(outcome, ready.records)])
     counts = count(records, ready, outcome, exceptions)
     if not care.dry_run:
@@ -330,7 +348,19 @@ def carry(route: Route, claimed: Claimed, mapped: Mapped, ledger: Ledger, care: 
     return Carried(counts, outcome, verdict, records.warnings, exceptions)
 
 
-def prepare(route: Route, resolved: Resolved, ledger: Ledger, fresh: bool) -> tuple[Resolved, Identity, Written]:
+def deliver(
+    route: Route, claimed: Claimed, mapped: Mapped, ledger: Ledger, care: Care, fresh: bool, trusting: bool
+) -> tuple[Resolved, Identity, Written, Receipt, Outcome]:
+    """Spell a package and write it.  `trusting` believes the key map that paired rows still stand in the target."""
+    ready, identity, written = prepare(route, mapped.resolved, ledger, fresh, trusting)
+    receipt = Receipt(claimed.run, claimed.id, claimed.epoch, digest(written.tables))
+    change = Change(route.object, len(ready.records.key), written.tables, receipt, fresh, care.dry_run, care.allowance)
+    return ready, identity, written, receipt, route.target.write(change)
+
+
+def prepare(
+    route: Route, resolved: Resolved, ledger: Ledger, fresh: bool, trusting: bool
+) -> tuple[Resolved, Identity, Written]:
     """Spell the records for the target; those that do not fit, or may not be created, become exceptions."""
     resolved = without_deleted(route, resolved)
     identity = identify(route, resolved.records, ledger, fresh)
@@ -342,14 +372,25 @@ def prepare(route: Route, resolved: Resolved, ledger: Ledger, fresh: bool) -> tu
         absent = unknown_there(route, resolved.records, identity)
         said = f"{route.flow.target} has no such {route.object} and its mapping says create: never"
         resolved, identity = without(resolved, identity, absent, "create never", said)
-    identity = with_numbers(route, resolved.records, identity, ledger, fresh)
+    trusted = identity.paired if trusting and not fresh else None
+    identity = with_numbers(route, resolved.records, identity, ledger, trusted, fresh)
     written = spell(route.write, resolved.records, identity)
     bad = written.rejects.any()
-    if bad is None:
-        return resolved, identity, written
-    refused_rows = rejected(written.rejects.table(resolved.records.key))
-    resolved, identity = keep(resolved, identity, pc.invert(bad), refused_rows)
-    return resolved, identity, spell(route.write, resolved.records, identity)
+    if bad is not None:
+        refused_rows = rejected(written.rejects.table(resolved.records.key))
+        resolved, identity = keep(resolved, identity, pc.invert(bad), refused_rows)
+        written = spell(route.write, resolved.records, identity)
+    return resolved, identity, promised(route, identity, written) if trusted is not None else written
+
+
+def promised(route: Route, identity: Identity, written: Written) -> Written:
+    """Tell the target which rows with a number are known to stand there: to insert them would be wrong."""
+    numbered = {
+        table.table for table in route.write.tables if any(column.filling.kind == "number" for column in table.columns)
+    }
+    there = pc.cast(pc.indices_nonzero(identity.paired), pa.int32())
+    tables = tuple(replace(t, promised=there) if t.table in numbered else t for t in written.tables)
+    return replace(written, tables=tables)
 
 
 def without(
