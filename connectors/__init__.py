@@ -1,0 +1,1 @@
+"""How to speak to systems: one folder per interface, its files named by role."""

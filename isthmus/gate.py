@@ -77,9 +77,8 @@ def open_gate(folder: Path, kind: str = "great_expectations") -> Gate:
         return OpenGate()
     known = {point.name: point for point in entry_points(group=GROUP)}
     if kind not in known:
-        raise ConfigError(
-            f'No gate "{kind}" is installed.{did_you_mean(kind, known)} Installed: {", ".join(sorted(known)) or "none"}.'
-        )
+        installed = ", ".join(sorted(known)) or "none"
+        raise ConfigError(f'No gate "{kind}" is installed.{did_you_mean(kind, known)} Installed: {installed}.')
     gate: Gate = known[kind].load()(folder)
     return gate
 
