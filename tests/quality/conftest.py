@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -60,18 +60,22 @@ def _loaded(store: Place, defects: bool) -> Iterator[Loaded]:
     urls = {part: ensure_database(name, place=store) for part, name in names.items()}
     manifest = create(urls["isu"], urls["crm"], contracts=1500, seed=7, defects=defects)
     migrate(urls["ledger"])
-    with pytest.MonkeyPatch.context() as patch:
-        for system in ("isu", "crm"):
-            patch.setenv(f"ISTHMUS_CONNECTION_{system.upper()}", urls[system])
-        project = Project.load(ROOT)
-        target = project.connector("crm")
-        target.install_journal()  # type: ignore[attr-defined]
-        target.close()
-        ledger = Ledger.open(urls["ledger"])
+    project = _reaching(Project.load(ROOT), urls)
+    target = project.connector("crm")
+    target.install_journal()  # type: ignore[attr-defined]
+    target.close()
+    with Ledger.open(urls["ledger"]) as ledger:
         desk = Desk(project, ledger, project.scenario("single_with_devices"), "test")
         run = download(desk, OBJECTS)
         run_checks(project, ledger, desk.scenario, run, machine_time().date())
         yield Loaded(manifest, project, ledger, run)
-        ledger.close()
     for name in names.values():
         drop_database(name, place=store)
+
+
+def _reaching(project: Project, urls: dict[str, str]) -> Project:
+    """Return the project with its two systems at these databases, whatever the environment says."""
+    systems = dict(project.systems)
+    for name in ("isu", "crm"):
+        systems[name] = replace(systems[name], connection="", options={"url": urls[name]})
+    return replace(project, systems=systems)

@@ -38,6 +38,7 @@ def test_show_of_an_unknown_object_names_the_nearest() -> None:
 def test_run_and_page_take_the_newest_run(defective: Loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = defective.ledger.database.engine
     monkeypatch.setenv("ISTHMUS_DATABASE_URL", engine.url.render_as_string(hide_password=False))
+    monkeypatch.setenv("ISTHMUS_CONNECTION_ISU", defective.project.system("isu").options["url"])
     found = json.loads(CliRunner().invoke(app, ["run", defective.run, "--json"], catch_exceptions=False).output)
     assert {item["expectation"]: item["unexpected"] for item in found}["half_a_pair"] == 3
     file = tmp_path / "page.html"
