@@ -1,0 +1,149 @@
+"""Houses to load: landscapes and loaded systems are made once a session and copied for every test."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import pytest
+from psycopg import sql
+
+from isthmus.ledger import migrate
+from isthmus.store import drop_database, ensure_database, layout
+from isthmus.store.place import Place
+from landscape.create import create
+from landscape.manifest import Manifest
+from tests.flows.house import House, household
+
+CONTRACTS = 1_200
+SEED = 5
+PARTS = ("isu", "crm", "ledger")
+Copies = Callable[[dict[str, str]], dict[str, str]]
+
+
+@pytest.fixture(scope="session")
+def copies(store: Place) -> Iterator[Copies]:
+    """Copy databases; all copies are dropped at the end of the session."""
+    made: list[str] = []
+
+    def copy(urls: dict[str, str]) -> dict[str, str]:
+        found = {}
+        with closing(layout.connect(store, "postgres")) as admin:
+            for part, url in urls.items():
+                name, source = f"flows_{uuid.uuid4().hex[:10]}_{part}", urlsplit(url).path[1:]
+                made.append(name)
+                copied = sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {}").format(
+                    *map(sql.Identifier, (name, source, urlsplit(url).username or ""))
+                )
+                admin.execute(copied)
+                found[part] = urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+        return found
+
+    yield copy
+    for name in made:
+        drop_database(name, place=store)
+
+
+@pytest.fixture(scope="session")
+def landscapes(store: Place) -> Iterator[Callable[[bool], tuple[dict[str, str], Manifest]]]:
+    """A landscape with or without defects and an empty ledger, made when first asked for; never loaded itself."""
+    made: dict[bool, tuple[dict[str, str], Manifest]] = {}
+    names: list[str] = []
+
+    def landscape(defects: bool) -> tuple[dict[str, str], Manifest]:
+        if defects not in made:
+            fresh = {part: f"flows_{uuid.uuid4().hex[:10]}_{part}" for part in PARTS}
+            names.extend(fresh.values())
+            urls = {part: ensure_database(name, place=store) for part, name in fresh.items()}
+            migrate(urls["ledger"])
+            made[defects] = urls, create(urls["isu"], urls["crm"], contracts=CONTRACTS, seed=SEED, defects=defects)
+        return made[defects]
+
+    yield landscape
+    for name in names:
+        drop_database(name, place=store)
+
+
+@pytest.fixture(params=["schema", "none"])
+def journal(request: pytest.FixtureRequest) -> str:
+    """Where CRM keeps receipts: in tables of ours, or nowhere."""
+    return str(request.param)
+
+
+Build = Callable[..., House]
+
+
+@pytest.fixture(scope="session")
+def templates(
+    copies: Copies,
+    landscapes: Callable[[bool], tuple[dict[str, str], Manifest]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[str, bool, bool], tuple[dict[str, str], Manifest]]:
+    """Databases of a landscape, empty or loaded, for a journal; each combination is made once."""
+    made: dict[tuple[str, bool, bool], dict[str, str]] = {}
+
+    def template(journal: str, defects: bool, loaded: bool) -> tuple[dict[str, str], Manifest]:
+        urls, manifest = landscapes(defects)
+        if (journal, defects, loaded) not in made:
+            fresh = copies(urls)
+            with pytest.MonkeyPatch.context() as patch, household(
+                tmp_path_factory.mktemp("template"), fresh, journal, manifest, patch
+            ) as house:
+                if journal == "schema":
+                    with closing(house.project.connector("crm")) as target:
+                        target.install_journal()  # type: ignore[attr-defined]
+                if loaded:
+                    house.load(run="first")
+            made[journal, defects, loaded] = fresh
+        return made[journal, defects, loaded], manifest
+
+    return template
+
+
+@pytest.fixture
+def build(
+    templates: Callable[[str, bool, bool], tuple[dict[str, str], Manifest]],
+    copies: Copies,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    store: Place,
+) -> Iterator[Build]:
+    """Make houses of a test's own."""
+    open_houses = []
+    names: list[str] = []
+
+    def make(journal: str = "schema", defects: bool = True, loaded: bool = False) -> House:
+        urls, manifest = templates(journal, defects, loaded)
+        own = copies(urls)
+        names.extend(urlsplit(url).path[1:] for url in own.values())
+        opened = household(tmp_path / f"house{len(open_houses)}", own, journal, manifest, monkeypatch)
+        open_houses.append(opened)
+        return opened.__enter__()
+
+    yield make
+    for name in names:
+        drop_database(name, place=store)
+
+
+@pytest.fixture
+def house(build: Build, journal: str) -> House:
+    """A landscape with all defects, nothing loaded yet."""
+    return build(journal)
+
+
+@pytest.fixture
+def loaded(build: Build, journal: str) -> House:
+    """A landscape with all defects after its first download, run `first`."""
+    return build(journal, loaded=True)
+
+
+@pytest.fixture
+def clean(build: Build) -> House:
+    """A landscape without defects after its first download, with a journal in CRM."""
+    return build("schema", defects=False, loaded=True)
+
+
+__all__ = ["Build"]

@@ -1,0 +1,187 @@
+"""A project of a test's own: two systems copied from a template, a ledger, a clock that only the test moves."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from isthmus.ledger import Ledger
+from isthmus.levels.download import Desk, download
+from isthmus.levels.package import Carried
+from isthmus.levels.route import Route, flow_name
+from isthmus.project import Project
+from landscape.manifest import Manifest
+
+ROOT = Path(__file__).resolve().parents[2]
+OBJECTS = (
+    "business_partner",
+    "contract_account",
+    "connection_object",
+    "premise",
+    "point_of_delivery",
+    "installation",
+    "device",
+    "product",
+    "contract",
+)
+SCENARIO = "single_with_devices"
+MORNING = datetime(2026, 1, 2, 8, tzinfo=UTC)
+CLIENT = "100"
+Rows = list[tuple[Any, ...]]
+
+
+class HandClock:
+    """A clock that stands still until a test moves it."""
+
+    def __init__(self, at: datetime = MORNING) -> None:
+        self.time = at
+
+    def __call__(self) -> datetime:
+        return self.time
+
+    def forward(self, **by: float) -> None:
+        self.time += timedelta(**by)
+
+
+@dataclass(frozen=True)
+class House:
+    """Two systems, a ledger and a project folder; everything a test asks or tells goes by SQL, not by the engine."""
+
+    folder: Path
+    urls: Mapping[str, str] = field(repr=False)
+    journal: str
+    manifest: Manifest = field(repr=False)
+    clock: HandClock = field(default_factory=HandClock)
+
+    @property
+    def project(self) -> Project:
+        return Project.load(self.folder)
+
+    def ask(self, system: str, statement: str, *values: Any) -> Rows:
+        with psycopg.connect(self.urls[system]) as connection:
+            return connection.execute(statement, values).fetchall()  # type: ignore[arg-type]
+
+    def one(self, system: str, statement: str, *values: Any) -> Any:
+        (row,) = self.ask(system, statement, *values)
+        return row[0]
+
+    def tell(self, system: str, statement: str, *values: Any) -> int:
+        with psycopg.connect(self.urls[system]) as connection:
+            return connection.execute(statement, values).rowcount  # type: ignore[arg-type]
+
+    @contextmanager
+    def desk(
+        self,
+        name: str = "test",
+        report: Callable[[Route, Carried], None] = lambda route, carried: None,
+        sleep: Callable[[float], None] = lambda seconds: None,
+    ) -> Iterator[Desk]:
+        project = self.project
+        with Ledger.open(self.urls["ledger"], self.clock) as ledger:
+            scenario = project.scenario(SCENARIO)
+            yield Desk(project, ledger, scenario, name, self.clock, report, sleep, gate="off")
+
+    def load(self, objects: Sequence[str] = OBJECTS, **options: Any) -> str:
+        with self.desk() as desk:
+            return download(desk, objects, **options)
+
+    def counts(self, run: str) -> dict[str, dict[str, int]]:
+        """Add up what the ledger's packages say of a run, by object."""
+        rows = self.ask(
+            "ledger",
+            "SELECT split_part(flow, '.', 1), c.key, sum(c.value::int) FROM ledger.packages,"
+            " jsonb_each_text(counts::jsonb) c WHERE run = %s GROUP BY 1, 2",
+            run,
+        )
+        found: dict[str, dict[str, int]] = {}
+        for name, what, rows_ in rows:
+            found.setdefault(name, {})[what] = int(rows_)
+        return found
+
+    def totals(self, run: str) -> dict[str, int]:
+        """Add up the counts of a run over all objects."""
+        found: dict[str, int] = {}
+        for counts in self.counts(run).values():
+            for what, rows in counts.items():
+                found[what] = found.get(what, 0) + rows
+        return found
+
+    def exceptions(self, object_: str, kind: str = "") -> dict[str, str]:
+        """Return open exceptions of an object: key and code."""
+        return dict(
+            self.ask(
+                "ledger",
+                "SELECT key, code FROM ledger.exceptions WHERE flow LIKE %s AND state <> 'resolved'"
+                " AND kind LIKE %s",
+                f"{object_}.%",
+                kind or "%",
+            )
+        )
+
+    def tables(self) -> list[str]:
+        return [row[0] for row in self.ask("crm", "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")]
+
+    def content(self, without: Mapping[str, Sequence[str]] | None = None) -> dict[str, tuple[int, Any]]:
+        """Return rows and an order-free checksum of every CRM table; `without` names columns to leave out."""
+        found = {}
+        for table in self.tables():
+            left_out = (without or {}).get(table, ())
+            row = "to_jsonb(t)" + "".join(f" - '{column}'" for column in left_out)
+            sums = f"SELECT count(*), coalesce(sum(hashtextextended(({row})::text, 7)), 0) FROM {table} t"
+            (found[table],) = self.ask("crm", sums)
+        return found
+
+    def touched(self) -> dict[str, tuple[int, int, int]]:
+        """Return how often rows of every CRM table were inserted, updated and deleted since ever."""
+        statement = (
+            "SELECT relname, n_tup_ins, n_tup_upd, n_tup_del FROM pg_stat_user_tables WHERE schemaname = 'public'"
+        )
+        with psycopg.connect(self.urls["crm"], autocommit=True) as connection:
+            connection.execute("SELECT pg_stat_clear_snapshot()")
+            return {row[0]: row[1:] for row in connection.execute(statement).fetchall()}
+
+    def ledger_rows(self) -> dict[str, int]:
+        names = self.ask("ledger", "SELECT tablename FROM pg_tables WHERE schemaname = 'ledger'")
+        return {name: self.one("ledger", f"SELECT count(*) FROM ledger.{name}") for (name,) in names}
+
+
+@contextmanager
+def household(
+    folder: Path, urls: Mapping[str, str], journal: str, manifest: Manifest, patch: pytest.MonkeyPatch
+) -> Iterator[House]:
+    """Lay out a project folder and point the environment to its systems."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        (folder / "mappings").symlink_to(ROOT / "mappings")
+    (folder / "isthmus.yaml").write_text(
+        f"""systems:
+  isu: {{connector: sql, speaks: isu, connection: isu, client: "{CLIENT}"}}
+  crm: {{connector: sql, speaks: crm, connection: crm, client: "{CLIENT}", journal: {journal}}}
+  nem: {{connector: files, speaks: nem, path: {ROOT}/tests/data/nem12, format: nem12}}
+scenario: {SCENARIO}
+package_rows: 300
+gate: off
+""",
+        encoding="utf-8",
+    )
+    for system in ("isu", "crm"):
+        patch.setenv(f"ISTHMUS_CONNECTION_{system.upper()}", urls[system])
+    patch.setenv("ISTHMUS_DATABASE_URL", urls["ledger"])
+    patch.setenv("ISTHMUS_HOME", str(folder))
+    yield House(folder, urls, journal, manifest)
+
+
+def environment(house: House) -> dict[str, str]:
+    """Return the environment of a process that works in this house."""
+    return {**os.environ, "ISTHMUS_HOME": str(house.folder)}
+
+
+__all__ = ["CLIENT", "OBJECTS", "SCENARIO", "HandClock", "House", "environment", "flow_name", "household"]
