@@ -184,7 +184,8 @@ def reconcile_flow(desk: Desk, flow: Flow, run: str = "") -> Reconciliation:
         "source_rows": found.source_rows,
         "target_rows": found.target_rows,
         "held": found.held,
-        "differences": len(found.differences),
+        "only_there": found.only_there,
+        "differences": len(found.keys),
     }
     desk.ledger.reconciliations.put(found.flow, "agrees" if found.agrees else "differs", said, run or None)
     return found

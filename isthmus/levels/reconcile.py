@@ -21,9 +21,10 @@ from isthmus.levels.package import gather, raw_key, read_raw, resolve
 from isthmus.levels.replicate import chunks
 from isthmus.levels.route import Route
 from isthmus.mapping.plan import Records
-from isthmus.mapping.reading import MASKED
+from isthmus.mapping.reading import MASKED, select
 
 BUCKETS = 1024
+HELD_CHUNK = 10_000
 NOTHING = "\x01"  # stands for null while hashing; no SAP text holds it
 
 DIFFERENCE = pa.schema([(n, pa.string()) for n in ("key", "target_key", "field", "source", "target")])
@@ -52,42 +53,77 @@ class Sums:
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
-    """What a comparison found.  `differences` follows `DIFFERENCE`; a field `(row)` means one side lacks the row."""
+    """What a comparison found.  `differences` follows `DIFFERENCE`; a field `(row)` means one side lacks the row.
+
+    A row of the target without a source key is the target's own (born there, or left behind): it is told of, and
+    is no difference.
+    """
 
     flow: str
     source_rows: int
     target_rows: int
-    held: int  # source rows left out because they are rejected or parked
+    held: int  # source rows left out because they are rejected, parked or deleted
     buckets_differing: int
     differences: pa.Table
 
     @property
     def agrees(self) -> bool:
-        """Tell whether both sides hold the same."""
-        return not len(self.differences)
+        """Tell whether the target holds what the source does."""
+        return not len(self.keys)
 
     @property
     def keys(self) -> pa.Array:
         """Return the source keys that differ, each once."""
         return pc.unique(pc.drop_null(self.differences["key"].combine_chunks()))
 
+    @property
+    def only_there(self) -> int:
+        """Return how many rows of the target the key map knows nothing of."""
+        return int(self.differences["key"].null_count)
+
 
 def reconcile(route: Route, ledger: Ledger) -> Reconciliation:
     """Compare source and target of a flow; reads both once, and again only what differs."""
     names = compared(route)
     ours, theirs = Sums(), Sums()
-    seen = 0
+    seen, unpaired = 0, [pa.array([], pa.string())]
     for records, keys, raw_rows in source_side(route, ledger, None):
         seen += raw_rows
-        _sum(ours, records, keys, route, names)
+        unpaired.append(expected(route, records).filter(pc.is_null(keys)))
+        paired = select(records, pc.cast(pc.indices_nonzero(pc.is_valid(keys)), pa.int32()))
+        _sum(ours, paired, pc.drop_null(keys), route, names)
     for records in target_side(route, None):
         _sum(theirs, records, records.key, route, names)
+    missing = not_held(route, ledger, pc.drop_null(pa.concat_arrays(unpaired)))
     buckets = ours.differ(theirs)
-    differences = details(route, ledger, names, buckets) if len(buckets) else DIFFERENCE.empty_table()
-    source_rows = int(ours.rows.sum())
-    return Reconciliation(
-        route.name, source_rows, int(theirs.rows.sum()), seen - source_rows, len(buckets), differences
-    )
+    found = [details(route, ledger, names, buckets)] if len(buckets) else [DIFFERENCE.empty_table()]
+    rows = int(ours.rows.sum()) + len(missing)
+    differences = pa.concat_tables([*found, lacking(missing)])
+    return Reconciliation(route.name, rows, int(theirs.rows.sum()), seen - rows, len(buckets), differences)
+
+
+def expected(route: Route, records: Records) -> pa.Array:
+    """Return the keys of records, null where a deleted one is not expected in the target."""
+    if records.deleted is None or route.write.can_delete:
+        return records.key
+    return pc.if_else(pc.fill_null(records.deleted, False), pa.scalar(None, pa.string()), records.key)
+
+
+def not_held(route: Route, ledger: Ledger, keys: pa.Array) -> pa.Array:
+    """Leave out keys that the ledger holds back for a reason of their own."""
+    kept = [pa.array([], pa.string())]
+    for chunk in chunks(keys, HELD_CHUNK):
+        faults = ledger.exceptions.of(chunk.to_pylist())
+        held = [fault.key for fault in faults if fault.flow == route.name and fault.state != "resolved"]
+        kept.append(chunk.filter(pc.invert(pc.is_in(chunk, pa.array(held, pa.string())))))
+    return pa.concat_arrays(kept)
+
+
+def lacking(keys: pa.Array) -> pa.Table:
+    """Tell of source rows that the target lacks."""
+    none = pa.nulls(len(keys), pa.string())
+    row, present = same("(row)", len(keys)), same("present", len(keys))
+    return pa.Table.from_arrays([keys, none, row, present, none], schema=DIFFERENCE)
 
 
 def compared(route: Route) -> tuple[str, ...]:

@@ -62,6 +62,7 @@ def told(found: Reconciliation, keys: pa.Array, guard: bool) -> dict[str, Any]:
         "source_rows": found.source_rows,
         "target_rows": found.target_rows,
         "held": found.held,
+        "only_there": found.only_there,
         "rows_differing": len(keys),
         "differences": fields.slice(0, SHOWN).to_pylist(),
         "counts": {},

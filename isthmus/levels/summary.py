@@ -174,7 +174,8 @@ def print_comparison(found: dict[str, Any], console: Console | None = None) -> N
     if found["repaired"]:
         verdict += ", put right"
     held = f", {found['held']:,} held" if found["held"] else ""
-    rows = f"{found['source_rows']:,} rows here, {found['target_rows']:,} there{held}"
+    own = f", {found['only_there']:,} of them its own" if found["only_there"] else ""
+    rows = f"{found['source_rows']:,} rows here, {found['target_rows']:,} there{own}{held}"
     console.print(f"[bold]{found['flow']}[/bold]: {verdict} ({rows})", highlight=False)
     for row in found["differences"]:
         console.print(

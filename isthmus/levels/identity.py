@@ -1,0 +1,139 @@
+"""Who the records of a package are in the target: the keys and numbers they have there, or get."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from isthmus.connector import Keys
+from isthmus.ledger import Ledger
+from isthmus.levels.resolve import canonical_key, gather, raw_key
+from isthmus.levels.route import Route
+from isthmus.mapping.compile import reference
+from isthmus.mapping.plan import Records
+from isthmus.mapping.reading import select
+from isthmus.mapping.writing import Identity, spell
+
+
+def identify(route: Route, records: Records, ledger: Ledger, fresh: bool) -> Identity:
+    """Tell who the records are in the target: ids, keys known so far, numbers they have or get.
+
+    `fresh` says that the target holds none of them, so nothing needs to be looked up.
+    """
+    flow = route.flow
+    ids = ledger.keys.ids(route.object, flow.source, route.source_client, records.key)
+    if fresh:
+        known = pa.nulls(len(records.key), pa.string())
+    else:
+        known = ledger.keys.translate(route.object, flow.source, flow.target, records.key)
+    paired = pc.is_valid(known)
+    evidence = records.known_as.get(flow.target)
+    return Identity(ids, known if evidence is None else pc.coalesce(known, evidence), paired)
+
+
+def contradicted(route: Route, records: Records, identity: Identity, ledger: Ledger, fresh: bool) -> pa.Array | None:
+    """Tell which records name a key of the target that is another thing's; None where nothing can be.
+
+    IS-U's EVERH and CRM's CRMD_ISUEXTA4 each store the other's key: what one side says is evidence, and where
+    the other side disagrees a person must look before anything is paired.
+    """
+    flow = route.flow
+    by_evidence = pc.and_not(pc.is_valid(identity.known), identity.paired)
+    if fresh or not pc.any(by_evidence).as_py():
+        return None
+    claimed = pc.if_else(by_evidence, identity.known, pa.scalar(None, pa.string()))
+    owner = ledger.keys.translate(route.object, flow.target, flow.source, claimed)
+    wrong = pc.and_(pc.is_valid(owner), pc.fill_null(pc.not_equal(owner, records.key), False))
+    said = route.back.known_as.get(flow.source)
+    if said is not None:
+        there = standing(route, claimed, said.columns)
+        arrays = tuple(there.column(name) for name in said.columns)
+        for step in said.steps:
+            arrays = step.read(arrays).arrays
+        wrong = pc.or_(wrong, pc.fill_null(pc.and_(by_evidence, pc.not_equal(arrays[0], records.key)), False))
+    return wrong if pc.any(wrong).as_py() else None
+
+
+def with_numbers(
+    route: Route, records: Records, identity: Identity, ledger: Ledger, trusted: pa.Array | None, fresh: bool
+) -> Identity:
+    """Give every record its numbers: those it has in the target stay, new ones are reserved in the ledger.
+
+    `trusted` are the records whose rows are known to stand in the target with a number already: what they get
+    here is never written, so nothing is looked up or reserved for them.  `fresh`: the target holds none at all.
+    """
+    if not route.write.counters:
+        return identity
+    size = len(records.key)
+    asked = pa.array(np.arange(size)) if trusted is None else pc.indices_nonzero(pc.invert(trusted))
+    known = len(asked) and not fresh
+    standing = standing_numbers(route, select(records, asked), identity.take(asked)) if known else {}
+    numbers = {}
+    for counter in route.write.counters:
+        has = standing.get(counter, pa.nulls(len(asked), pa.string()))
+        missing = has.null_count
+        first = ledger.counters.reserve(f"{route.flow.target}.{counter}", missing) if missing else 0
+        numbers[counter] = scattered(fill_numbers(has, first), asked, size)
+    return replace(identity, numbers=numbers)
+
+
+def scattered(values: pa.Array, rows: pa.Array, size: int) -> pa.Array:
+    """Put values at their rows among `size`; the rest holds a number nobody has."""
+    if len(values) == size:
+        return values
+    places = np.full(size, -1, dtype=np.int64)
+    places[np.asarray(rows)] = np.arange(len(values))
+    return pc.fill_null(values.take(pa.array(places, mask=places < 0)), "0" * 10)
+
+
+def fill_numbers(has: pa.Array, first: int) -> pa.Array:
+    """Put consecutive 10-digit numbers from `first` where there is none."""
+    gaps = np.asarray(pc.is_null(has))
+    fresh = np.cumsum(gaps) - 1 + first
+    text = pc.utf8_lpad(pc.cast(pa.array(fresh), pa.string()), 10, "0")
+    return pc.coalesce(has, text)
+
+
+def standing_numbers(route: Route, records: Records, identity: Identity) -> dict[str, pa.Array]:
+    """Read the numbers that the target's rows already have, in the order of the records."""
+    keys = target_keys(route, records, identity)
+    columns = {
+        c.filling.value: f"{c.column.alias}.{c.column.column}"
+        for t in route.write.tables
+        for c in t.columns
+        if c.filling.kind == "number"
+    }
+    there = standing(route, keys, tuple(columns.values()))
+    found = {}
+    for counter, column in columns.items():
+        array = there.column(column)
+        blank = pc.equal(pc.utf8_trim(array, "0 "), "")
+        found[counter] = pc.if_else(pc.fill_null(blank, True), pa.scalar(None, pa.string()), array)
+    return found
+
+
+def standing(route: Route, keys: pa.Array, columns: tuple[str, ...]) -> pa.RecordBatch:
+    """Read columns of the target's rows by canonical key, aligned with `keys` (null where there is no row)."""
+    query = route.back.query
+    wanted = tuple(dict.fromkeys([*query.key, *(reference(name) for name in columns)]))
+    rows = gather(route.target, replace(query, columns=wanted), Keys(raw_key(route.back, keys)))
+    found = canonical_key(route.back, rows)
+    index = pc.index_in(keys, found)
+    return pa.RecordBatch.from_arrays(
+        [rows.column(name).take(index) for name in rows.schema.names], names=rows.schema.names
+    )
+
+
+def target_keys(route: Route, records: Records, identity: Identity) -> pa.Array:
+    """Return the key each record has, or would get, in the target."""
+    blank = {counter: pa.repeat(pa.scalar("0"), len(records.key)) for counter in route.write.counters}
+    return spell(route.write, records, replace(identity, numbers=blank)).key
+
+
+def unknown_there(route: Route, records: Records, identity: Identity) -> pa.Array:
+    """Tell which records the target does not hold."""
+    there = standing(route, target_keys(route, records, identity), ())
+    return pc.is_null(there.column(0))
