@@ -84,9 +84,9 @@ def _flow(found: FlowResults) -> str:
     if found.lines:
         head = (("expectation", ""), ("state", ""), ("unexpected of checked", "number"), ("keys", ""))
         parts += ["<h3>Expectations and checks</h3>", _table(head, [_line(line) for line in found.lines.values()])]
-    if found.warnings:
+    rows = [_warning(warning) for warning in found.warnings.values() if warning.code != "check"]
+    if rows:
         head = (("field", ""), ("warning", ""), ("rows", "number"), ("keys", ""))
-        rows = [_warning(warning) for warning in found.warnings.values()]
         parts += ["<h3>Carried with a warning</h3>", _table(head, rows)]
     return "\n".join(parts)
 
