@@ -40,7 +40,7 @@ class Prices:
                     self.seconds[label] += time.perf_counter() - began
                     self.calls[label] += 1
 
-        setattr(owner, name, timed)
+        replace_everywhere(inner, timed, owner, name)
 
     def watch_all(self) -> None:
         """Watch the ledger, the receipts, reading, mapping, spelling and writing."""
@@ -50,7 +50,8 @@ class Prices:
         from isthmus.ledger.flows import Flows
         from isthmus.ledger.packages import Packages
         from isthmus.ledger.registers import Counters, Results
-        from isthmus.levels import package
+        from isthmus.levels import package, resolve
+        from isthmus.mapping import writing
         from isthmus.mapping.plan import ReadPlan
 
         self.watch(key_map.Keys, "translate", "ledger: translate keys")
@@ -65,9 +66,9 @@ class Prices:
         self.watch(Counters, "reserve", "ledger: reserve numbers")
         self.watch(Results, "put", "ledger: keep findings")
         self.watch(package, "digest", "receipts")
-        self.watch(package, "read_raw", "read (beside the writing)")
+        self.watch(resolve, "read_raw", "read")
         self.watch(ReadPlan, "apply", "map")
-        self.watch(package, "spell", "spell")
+        self.watch(writing, "spell", "spell")
         self.watch(PostgresConnector, "write", "write")
         for name in ("stored", "leave"):
             self._inner(journal, name, "receipts")
@@ -84,7 +85,15 @@ class Prices:
                 self.seconds[label] += time.perf_counter() - began
                 self.calls[label] += 1
 
-        setattr(owner, name, timed)
+        replace_everywhere(inner, timed, owner, name)
+
+
+def replace_everywhere(inner: Callable[..., Any], timed: Callable[..., Any], owner: Any, name: str) -> None:
+    """Put a timed function in the place of another one, also where a module has imported it by name."""
+    setattr(owner, name, timed)
+    for module in list(sys.modules.values()):
+        if getattr(module, "__name__", "").startswith(("isthmus.", "connectors.")) and vars(module).get(name) is inner:
+            setattr(module, name, timed)
 
 
 def load(said: dict[str, Any]) -> dict[str, Any]:
@@ -94,10 +103,6 @@ def load(said: dict[str, Any]) -> dict[str, Any]:
 
     prices = Prices()
     prices.watch_all()
-    # `replicate` bound it at import: what it calls is what is timed.
-    from isthmus.levels import package
-
-    replicate.read_raw = package.read_raw
     with levels.open_desk(gate=said.get("gate", "off"), name="bench") as desk:
         objects = tuple(said["objects"])
         run = levels.begin(desk, "full", {"objects": list(objects)})

@@ -18,7 +18,6 @@ from psycopg import sql
 from bench import server
 from isthmus.ledger import migrate
 from isthmus.ledger.identity import birth_ids
-from isthmus.levels.package import canonical_key
 from isthmus.levels.route import compile_route
 from isthmus.mapping.writing import tagged
 from isthmus.project import Project
@@ -135,8 +134,10 @@ def _bear_ids(source: str, crm: str, connection: psycopg.Connection[Any]) -> Non
         for object_, (table, key, tags) in ROOTS.items():
             plan = compile_route(project, scenario, flows[object_], reader, writer, today()).reads[0]
             raw = [row[0] for row in connection.execute(f"SELECT {key} FROM isu.{table} WHERE mandt = '{CLIENT}'")]
-            columns = pa.RecordBatch.from_arrays([pa.array(raw, pa.string())], names=list(plan.key.columns))
-            ids = birth_ids(object_, "isu", project.system("isu").client, canonical_key(plan, columns))
+            arrays: tuple[pa.Array, ...] = (pa.array(raw, pa.string()),)
+            for step in plan.key.steps:
+                arrays = step.read(arrays).arrays
+            ids = birth_ids(object_, "isu", project.system("isu").client, arrays[0])
             _add_column(connection, table, key, raw, "isthmus_guid", tagged(ids, ""))
             for tag in tags:
                 _add_column(connection, table, key, raw, f"isthmus_{tag}", tagged(ids, tag))
