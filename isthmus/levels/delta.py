@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 from isthmus.connector import Comparison, KeyRange
 from isthmus.errors import ConflictError
 from isthmus.levels.download import Desk
-from isthmus.levels.package import canonical_key
 from isthmus.levels.replicate import Tally, carry_keys
+from isthmus.levels.resolve import canonical_key
 from isthmus.levels.route import Route
 from isthmus.mapping.spec import Flow
 

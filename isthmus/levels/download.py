@@ -20,7 +20,7 @@ from isthmus.connector import KeyRange
 from isthmus.errors import Finding, SpecError
 from isthmus.gate import OpenGate, open_gate
 from isthmus.ledger import Ledger
-from isthmus.levels.package import Carried, raw_key
+from isthmus.levels.package import Carried
 from isthmus.levels.reconcile import Reconciliation, reconcile
 from isthmus.levels.replicate import (
     Tally,
@@ -31,6 +31,7 @@ from isthmus.levels.replicate import (
     plan_load,
     release_parked,
 )
+from isthmus.levels.resolve import raw_key
 from isthmus.levels.route import Route, compile_route, flow_name, flows_in_order, opened
 from isthmus.mapping.spec import Flow, Scenario
 from isthmus.project import Project

@@ -18,7 +18,12 @@ from isthmus.connector import Change, Outcome, Receipt, RowsVanished, Status, Ta
 from isthmus.gate import Gate, Verdict, frame_of
 from isthmus.ledger import EXCEPTIONS, Claimed, Confirmation, Ledger, Pairs
 from isthmus.levels.identity import contradicted, identify, unknown_there, with_numbers
-from isthmus.levels.resolve import Mapped, Resolved, constant, rejected
+from isthmus.levels.resolve import (
+    Mapped,
+    Resolved,
+    constant,
+    rejected,
+)
 from isthmus.levels.route import Route
 from isthmus.mapping.plan import Records
 from isthmus.mapping.reading import select

@@ -13,7 +13,8 @@ import pyarrow as pa
 from isthmus.connector import KeyRange
 from isthmus.ledger import Claimed, Ledger
 from isthmus.levels.download import Desk, key_range
-from isthmus.levels.package import Care, Carried, carry, map_package
+from isthmus.levels.package import Care, Carried, carry
+from isthmus.levels.resolve import map_package
 from isthmus.mapping.spec import Flow
 
 SHOWN = 20

@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 
 from isthmus.connector import Keys
 from isthmus.ledger import Ledger
-from isthmus.levels.package import gather, raw_key, read_raw, resolve
 from isthmus.levels.replicate import chunks
+from isthmus.levels.resolve import canonical_key, gather, raw_key, read_raw, resolve
 from isthmus.levels.route import Route
 from isthmus.mapping.plan import Records
 from isthmus.mapping.reading import MASKED, select
@@ -340,6 +340,4 @@ def unknown_to_ledger(route: Route, names: tuple[str, ...], buckets: np.ndarray,
 
 
 def _key_of(route: Route, rows: pa.RecordBatch) -> pa.Array:
-    from isthmus.levels.package import canonical_key
-
     return canonical_key(route.back, rows)

@@ -23,7 +23,8 @@ from isthmus.connector import Analyzes, KeyRange, Keys, Rejects, Where
 from isthmus.errors import ConflictError, DataError, IsthmusError, SystemUnavailable
 from isthmus.gate import Gate, frame_of
 from isthmus.ledger import Claimed, FlowState, Ledger, Package
-from isthmus.levels.package import Care, Carried, Mapped, carry, map_package, raw_key, read_raw
+from isthmus.levels.package import Care, Carried, carry
+from isthmus.levels.resolve import Mapped, map_package, raw_key, read_raw
 from isthmus.levels.route import Route
 
 LEASE = timedelta(minutes=5)

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from isthmus.connector import Connector, Keys, Query, Where
+from isthmus.connector import Connector, Query, Where
 from isthmus.ledger import EXCEPTIONS, Ledger
 from isthmus.levels.route import Route
 from isthmus.mapping.plan import ReadPlan, Records

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -89,9 +89,10 @@ def templates(
         urls, manifest = landscapes(defects)
         if (journal, defects, loaded) not in made:
             fresh = copies(urls)
-            with pytest.MonkeyPatch.context() as patch, household(
-                tmp_path_factory.mktemp("template"), fresh, journal, manifest, patch
-            ) as house:
+            with (
+                pytest.MonkeyPatch.context() as patch,
+                household(tmp_path_factory.mktemp("template"), fresh, journal, manifest, patch) as house,
+            ):
                 if journal == "schema":
                     with closing(house.project.connector("crm")) as target:
                         target.install_journal()  # type: ignore[attr-defined]
@@ -112,7 +113,7 @@ def build(
     store: Place,
 ) -> Iterator[Build]:
     """Make houses of a test's own."""
-    open_houses = []
+    open_houses: list[AbstractContextManager[House]] = []
     names: list[str] = []
 
     def make(journal: str = "schema", defects: bool = True, loaded: bool = False) -> House:

@@ -67,7 +67,7 @@ class House:
 
     def ask(self, system: str, statement: str, *values: Any) -> Rows:
         with psycopg.connect(self.urls[system]) as connection:
-            return connection.execute(statement, values).fetchall()  # type: ignore[arg-type]
+            return connection.execute(statement, values).fetchall()
 
     def one(self, system: str, statement: str, *values: Any) -> Any:
         (row,) = self.ask(system, statement, *values)
@@ -75,7 +75,7 @@ class House:
 
     def tell(self, system: str, statement: str, *values: Any) -> int:
         with psycopg.connect(self.urls[system]) as connection:
-            return connection.execute(statement, values).rowcount  # type: ignore[arg-type]
+            return connection.execute(statement, values).rowcount
 
     @contextmanager
     def desk(
@@ -119,8 +119,7 @@ class House:
         return dict(
             self.ask(
                 "ledger",
-                "SELECT key, code FROM ledger.exceptions WHERE flow LIKE %s AND state <> 'resolved'"
-                " AND kind LIKE %s",
+                "SELECT key, code FROM ledger.exceptions WHERE flow LIKE %s AND state <> 'resolved' AND kind LIKE %s",
                 f"{object_}.%",
                 kind or "%",
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.flows.house import CLIENT, House
+from tests.flows.house import House
 
 
 def test_the_counts_of_every_package_add_up(loaded: House) -> None:
@@ -11,10 +11,3 @@ def test_the_counts_of_every_package_add_up(loaded: House) -> None:
     assert rows
     assert all(counts["read"] == sum(counts[part] for part in parts) for (counts,) in rows)
     assert all(min(counts.values()) >= 0 for (counts,) in rows)
-
-
-def test_x(loaded: House) -> None:
-    for k, v in loaded.counts("first").items():
-        print(k, v)
-    print({k: v[0] for k, v in loaded.content().items()})
-    assert CLIENT == "1"
