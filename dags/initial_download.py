@@ -61,7 +61,7 @@ FORM = {
     ),
     "objects": Param(
         [],
-        type="array",
+        type=["array", "null"],
         items={"type": "string", "enum": list(PROJECT.objects)},
         examples=list(PROJECT.objects),
         title="Objects",
