@@ -149,7 +149,7 @@ def key_range(route: Route, keys: Sequence[str]) -> KeyRange:
     """Turn first and last key as people write them into a range of raw keys; leading zeros need not be typed."""
     low, high = (raw_key(route.reads[0], pa.array([key], pa.string())) if key else None for key in keys)
     first = tuple(str(array[0].as_py()) for array in low) if low else None
-    last = tuple(f"{array[0].as_py()}\x00" for array in high) if high else None
+    last = tuple(f"{array[0].as_py()}\x01" for array in high) if high else None
     return KeyRange(first, last)
 
 
