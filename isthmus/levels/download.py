@@ -15,6 +15,7 @@ from datetime import UTC, date, datetime
 from typing import Any, Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from isthmus.connector import KeyRange
 from isthmus.errors import Finding, SpecError
@@ -31,8 +32,9 @@ from isthmus.levels.replicate import (
     plan_load,
     release_parked,
 )
-from isthmus.levels.resolve import raw_key
+from isthmus.levels.resolve import canonical_key, raw_key
 from isthmus.levels.route import Route, compile_route, flow_name, flows_in_order, opened
+from isthmus.mapping.plan import ReadPlan
 from isthmus.mapping.spec import Flow, Scenario
 from isthmus.project import Project
 
@@ -147,10 +149,16 @@ def plan_flow(desk: Desk, flow: Flow, run: str, keys: Sequence[str] = ()) -> lis
 
 def key_range(route: Route, keys: Sequence[str]) -> KeyRange:
     """Turn first and last key as people write them into a range of raw keys; leading zeros need not be typed."""
-    low, high = (raw_key(route.reads[0], pa.array([key], pa.string())) if key else None for key in keys)
-    first = tuple(str(array[0].as_py()) for array in low) if low else None
-    last = tuple(f"{array[0].as_py()}\x01" for array in high) if high else None
-    return KeyRange(first, last)
+    low, high = (raw_spelling(route.reads[0], key) if key else None for key in keys)
+    return KeyRange(low, (*high[:-1], f"{high[-1]}\x01") if high else None)
+
+
+def raw_spelling(plan: ReadPlan, key: str) -> tuple[str, ...]:
+    """Spell a key as people write it the way the system's key columns hold it."""
+    typed = pa.array([key], pa.string())
+    if len(plan.key.columns) == 1 and not any(step.raw for step in plan.key.steps):
+        typed = pc.coalesce(canonical_key(plan, pa.RecordBatch.from_arrays([typed], list(plan.key.columns))), typed)
+    return tuple(str(array[0].as_py()) for array in raw_key(plan, typed))
 
 
 def load_flow(desk: Desk, flow: Flow, run: str, only: Sequence[str] | None = None) -> Tally:
