@@ -139,7 +139,7 @@ def command(postmaster: int, arguments: Sequence[str], environment: dict[str, st
         peak = watch.stop()
     cost.peak_mb = peak
     if child.returncode:
-        raise RuntimeError(f"{' '.join(arguments)} ended with {child.returncode}:\n{err[-3000:]}\n{out[-1000:]}")
+        raise RuntimeError(f"{' '.join(arguments[1:3])[:200]} ended with {child.returncode}:\n{err[-3000:]}")
     with suppress(IndexError, ValueError):
         cost.said = json.loads(out.strip().splitlines()[-1])
     return cost
