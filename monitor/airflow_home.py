@@ -111,6 +111,8 @@ class AirflowHome:
             "api": {"host": "127.0.0.1", "workers": "1", "secret_key": self.secret("session", secrets.token_hex(32))},
             "api_auth": {"jwt_secret": self.secret("jwt", secrets.token_hex(64))},
             "scheduler": {"scheduler_idle_sleep_time": "0.2", "task_instance_heartbeat_timeout": "60"},
+            # How long a supervisor may sleep when the end of its task escaped it.
+            "workers": {"min_heartbeat_interval": "1"},
             "dag_processor": {"refresh_interval": "10", "min_file_process_interval": "15"},
             "logging": {"base_log_folder": str(self.logs / "tasks")},
         }

@@ -60,7 +60,7 @@ def of_defects(console: Console, manifest: Manifest, ledger: Ledger, run: str) -
     console.print(table)
     wrong = [f"{item.name.replace('_', ' ')} ({item.found:,} of {item.planted:,})" for item in found if not item.agrees]
     planted = sum(item.planted for item in found)
-    said = f"{planted:,} of {len(found)} kinds accounted for" if found else "a clean landscape, none planted"
+    said = f"{planted:,} defects of {len(found)} kinds accounted for" if found else "a clean landscape, none planted"
     return Promise("Every planted defect is found", not wrong, f"not so: {', '.join(wrong)}" if wrong else said)
 
 
