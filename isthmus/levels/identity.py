@@ -15,7 +15,7 @@ from isthmus.levels.route import Route
 from isthmus.mapping.compile import reference
 from isthmus.mapping.plan import Records
 from isthmus.mapping.reading import select
-from isthmus.mapping.writing import Identity, spell
+from isthmus.mapping.writing import Identity, hex_of, spell
 
 
 def identify(route: Route, records: Records, ledger: Ledger, fresh: bool) -> Identity:
@@ -78,6 +78,33 @@ def with_numbers(
         first = ledger.counters.reserve(f"{route.flow.target}.{counter}", missing) if missing else 0
         numbers[counter] = scattered(fill_numbers(has, first), asked, size)
     return replace(identity, numbers=numbers)
+
+
+def with_standing(route: Route, records: Records, identity: Identity, fresh: bool) -> Identity:
+    """Find the parts of things that were not made here: an item known by evidence keeps the header it has.
+
+    A thing whose target key derives from its id was made here, and so were its parts: nothing is looked up for it.
+    """
+    sources = {source.alias for source in route.back.query.sources}
+    columns = {made: above for made, above in route.write.stands_in.items() if reference(above).alias in sources}
+    if fresh or not columns:
+        return identity
+    own = pc.equal(identity.known, hex_of(identity.ids)) if route.write.key_from == "made" else pa.scalar(False)
+    asked = pc.indices_nonzero(pc.and_not(pc.is_valid(identity.known), pc.fill_null(own, False)))
+    if not len(asked):
+        return identity
+    there = standing(route, identity.known.take(asked), tuple(columns.values()))
+    found = {made: _spread(there.column(above), asked, len(records.key)) for made, above in columns.items()}
+    return replace(identity, standing=found)
+
+
+def _spread(guids: pa.Array, rows: pa.Array, size: int) -> pa.Array:
+    """Put guids at their rows among `size`; the rest, and what is initial (zero bytes), is null."""
+    blank = pc.fill_null(pc.equal(guids, pa.scalar(bytes(16), guids.type)), False)
+    places = np.full(size, -1, dtype=np.int64)
+    places[np.asarray(rows)] = np.arange(len(guids))
+    shown = pc.if_else(blank, pa.scalar(None, guids.type), guids)
+    return shown.take(pa.array(places, mask=places < 0)).cast(pa.binary())
 
 
 def scattered(values: pa.Array, rows: pa.Array, size: int) -> pa.Array:

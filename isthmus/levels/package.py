@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from isthmus.connector import Change, Outcome, Receipt, RowsVanished, Status, TableRows
 from isthmus.gate import Gate, Verdict, frame_of
 from isthmus.ledger import EXCEPTIONS, Claimed, Confirmation, Ledger, Pairs
-from isthmus.levels.identity import contradicted, identify, unknown_there, with_numbers
+from isthmus.levels.identity import contradicted, identify, unknown_there, with_numbers, with_standing
 from isthmus.levels.resolve import (
     Mapped,
     Resolved,
@@ -98,6 +98,7 @@ def prepare(
         absent = unknown_there(route, resolved.records, identity)
         said = f"{route.flow.target} has no such {route.object} and its mapping says create: never"
         resolved, identity = without(resolved, identity, absent, "create never", said)
+    identity = with_standing(route, resolved.records, identity, fresh)
     trusted = identity.paired if trusting and not fresh else None
     identity = with_numbers(route, resolved.records, identity, ledger, trusted, fresh)
     written = spell(route.write, resolved.records, identity)

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from isthmus.connector import Canonical, ColumnRef, Table
+from isthmus.errors import Finding, SpecError, did_you_mean
 from isthmus.mapping.bind import Setting, bind_pipe, context_of, refuse, switched, tables_in_force, value_of
 from isthmus.mapping.compile import setting, specs_of
 from isthmus.mapping.functions import Context
 from isthmus.mapping.plan import BoundPipe, Filling, ReadPlan, WriteColumn, WritePlan, WriteTable
-from isthmus.mapping.spec import Call, Catalogue, MappedField, MappedList, MappedTable, MappingSpec, Pipe
+from isthmus.mapping.spec import Call, Catalogue, MappedField, MappedList, MappedTable, MappingSpec, Pipe, Position
 
 Describe = Callable[[str], Table]
 
@@ -25,6 +26,8 @@ class Columns:
     roles: dict[str, str] = field(default_factory=dict)
     canonical: dict[str, Canonical] = field(default_factory=dict)
     same: dict[str, str] = field(default_factory=dict)
+    said: dict[str, Position] = field(default_factory=dict)
+    absent: list[Finding] = field(default_factory=list)
 
     def head(self, name: str) -> str:
         """Return the representative of a column's tied class."""
@@ -86,6 +89,8 @@ def compile_write(
     for entry in lists:
         if entry.name in fields_of_lists:
             written += _list_tables(entry, columns, catalogue, given, context, describe, fields_of_lists[entry.name])
+    if columns.absent:
+        raise SpecError(sorted(set(columns.absent)))
     kinds = {line.name: bind_pipe(line.pipe, context).ref for line in lines}
     return WritePlan(
         object=object_,
@@ -100,7 +105,20 @@ def compile_write(
         counters=tuple(
             dict.fromkeys(c.filling.value for t in written for c in t.columns if c.filling.kind == "number")
         ),
+        stands_in=_stands_in(columns, spec.make, tables),
     )
+
+
+def _stands_in(columns: Columns, make: Mapping[str, Call], tables: list[MappedTable]) -> dict[str, str]:
+    """Find, for a made guid of a tied table, the column above it that holds it where the row stands already."""
+    found = {}
+    for table in tables:
+        for tie in table.ties:
+            name, above = f"{table.alias}.{tie.column}", f"{tie.other_alias}.{tie.other_column}"
+            filling = columns.source(name)
+            if name in make and filling is not None and filling.kind == "made":
+                found[name] = above
+    return found
 
 
 def _offered_lists(provided: tuple[ReadPlan, ...]) -> dict[str, set[str]]:
@@ -135,6 +153,7 @@ def _fill_pipe(columns: Columns, pipe: Pipe, context: Context, kind: str, name: 
             pipe.position, f'"{blocked[0]}" has no inverse, so this line cannot be written; move it to `reads`.'
         )
     for output, column in enumerate(bound.columns):
+        columns.said.setdefault(column, pipe.position)
         columns.fill(column, Filling(kind, bound, output, name), "written", canonical_of(bound))
 
 
@@ -170,13 +189,14 @@ def _fill_made(columns: Columns, make: Mapping[str, Call], key: tuple[str, ...])
         if columns.head(name) in {columns.head(column) for column in key}:
             continue
         kind = "number" if call.name == "next" else "made"
-        columns.fill(name, Filling(kind, value=call.args[0] if call.args else ""), "initial")
+        columns.fill(name, Filling(kind, name=name, value=call.args[0] if call.args else ""), "initial")
 
 
 def _fill_constants(columns: Columns, tables: list[MappedTable], catalogue: Catalogue) -> None:
     for table in tables:
         for column, value in {**table.fixed, **table.initial}.items():
             text = value_of(value, catalogue, table.position)
+            columns.said.setdefault(f"{table.alias}.{column}", table.position)
             columns.fill(f"{table.alias}.{column}", Filling("constant", value=text), "initial")
 
 
@@ -184,6 +204,7 @@ def _table(
     table: MappedTable, columns: Columns, described: Table, list_: str = "", missing: str = "keep"
 ) -> WriteTable:
     """Collect the columns of one target table; every key column must have a source."""
+    _note_absent(table, columns, described)
     found = []
     keys = {name.casefold() for name in described.key}
     for column in described.columns:
@@ -205,6 +226,17 @@ def _table(
     return WriteTable(table.alias, table.table, tuple(found), list_, scope, missing, table.shared, table.optional)
 
 
+def _note_absent(table: MappedTable, columns: Columns, described: Table) -> None:
+    """Note every column that a line, a tie or a constant names and the live table does not have."""
+    known = [column.name for column in described.columns]
+    for name in dict.fromkeys(_names(columns, table.alias)):
+        if known and described.column(name) is None:
+            at = columns.said.get(f"{table.alias}.{name}", table.position)
+            nearest = did_you_mean(name, known)
+            text = f'table {table.table} of the live system has no column "{name}", so it cannot be written.{nearest}'
+            columns.absent.append(Finding(at.file, at.line, at.column, text))
+
+
 def _tied_role(filling: Filling) -> str:
     return "written" if filling.kind in ("field", "deleted", "period", "parent") else "initial"
 
@@ -224,7 +256,7 @@ def _list_tables(
     offered: set[str],
 ) -> list[WriteTable]:
     """Compile the tables of a list; columns tied to the object's own tables are taken from its row."""
-    columns = Columns()
+    columns = Columns(absent=outer.absent)
     tables = [table for table in tables_in_force(entry.tables, given) if not table.lookup]
     own = {table.alias for table in tables}
     for table in tables:

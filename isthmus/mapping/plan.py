@@ -155,7 +155,8 @@ class Filling:
     """Where a target column gets its content from.
 
     `kind`: `field` (a model field through the inverses of `pipe`, output number `output`), `period` (a list's
-    slice), `key` (the object's own key in the target), `constant`, `made` (a derived guid, tag in `value`),
+    slice), `key` (the object's own key in the target), `constant`, `made` (a derived guid of the column `name`, tag
+    in `value`),
     `number` (a reserved counter, name in `value`), `deleted` (the delete marker), `parent` (a column of the
     root row, named in `value`).
     """
@@ -206,3 +207,4 @@ class WritePlan:
     create: str = "rows"
     can_delete: bool = False
     counters: tuple[str, ...] = field(default_factory=tuple)
+    stands_in: Mapping[str, str] = field(default_factory=dict)  # made column -> the tied one that shows what stands

@@ -20,18 +20,21 @@ class Identity:
     """Who the records are in the target: their Isthmus ids (16 bytes), the target keys known so far (null = new).
 
     `paired` (boolean) tells which of them the key map knows already; the rest are known by evidence or new.
-    `numbers` holds, per counter, one reserved number for every record.
+    `numbers` holds, per counter, one reserved number for every record; `standing`, per made column, the guid that
+    stands in the target already (16 bytes, null = derive one).
     """
 
     ids: pa.Array
     known: pa.Array
     paired: pa.Array
     numbers: Mapping[str, pa.Array] = field(default_factory=dict)
+    standing: Mapping[str, pa.Array] = field(default_factory=dict)
 
     def take(self, rows: pa.Array) -> Identity:
         """Keep some records."""
         numbers = {name: column.take(rows) for name, column in self.numbers.items()}
-        return Identity(self.ids.take(rows), self.known.take(rows), self.paired.take(rows), numbers)
+        standing = {name: column.take(rows) for name, column in self.standing.items()}
+        return Identity(self.ids.take(rows), self.known.take(rows), self.paired.take(rows), numbers, standing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +114,9 @@ class Speller:
         """Return derived guids or reserved numbers."""
         if filling.kind == "number":
             return self.identity.numbers[filling.value]
-        return tagged(self.identity.ids, filling.value)
+        derived = tagged(self.identity.ids, filling.value)
+        standing = self.identity.standing.get(filling.name)
+        return derived if standing is None else pc.coalesce(standing, derived)
 
     def piped(self, filling: Filling, list_: str, entries: ListRecords | None) -> tuple[pa.Array, ...]:
         """Send model values through the inverses of a pipe, once per pipe."""

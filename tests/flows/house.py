@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -183,4 +184,28 @@ def environment(house: House) -> dict[str, str]:
     return {**os.environ, "ISTHMUS_HOME": str(house.folder)}
 
 
-__all__ = ["CLIENT", "OBJECTS", "SCENARIO", "HandClock", "House", "environment", "flow_name", "household"]
+def edit(house: House, file: str, old: str, new: str) -> Path:
+    """Give a house mappings of its own and change one text in them."""
+    mappings = house.folder / "mappings"
+    if mappings.is_symlink():
+        mappings.unlink()
+        shutil.copytree(ROOT / "mappings", mappings)
+    path = mappings / file
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+    return path
+
+
+__all__ = [
+    "CLIENT",
+    "OBJECTS",
+    "ROOT",
+    "SCENARIO",
+    "HandClock",
+    "House",
+    "edit",
+    "environment",
+    "flow_name",
+    "household",
+]

@@ -104,7 +104,7 @@ def _read_join(arrays: Arrays, separator: str) -> Converted:
     parts = [without_trailing_blanks(array).fill_null("") for array in arrays]
     joined = pc.binary_join_element_wise(*parts, separator)
     blank = np.logical_and.reduce([as_mask(pc.equal(part, "")) for part in parts])
-    missing = np.logical_and.reduce([~is_valid(array) for array in arrays])
+    missing = np.logical_or.reduce([~is_valid(array) for array in arrays])  # a table without a row says nothing
     split, counted = _split(joined, separator, len(parts))
     fault = ~counted
     for part, again in zip(parts, split, strict=True):
