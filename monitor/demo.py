@@ -56,8 +56,7 @@ def show(console: Console, contracts: int | None, seed: int | None, scenario: st
         print_summary(first, console)
         promises = [verdict.of_reconciliation(first)]
         with open_desk(scenario=scenario, gate="off") as desk:
-            met = verdict.first_download(desk.ledger, scenario) or first["run"]
-            promises.append(verdict.of_defects(console, manifest, desk.ledger, met))
+            promises.append(verdict.of_defects(console, manifest, desk.ledger, first["run"]))
         if verdict.written(first):
             second = run(console, runner, scenario, "The same again: nothing may be written")
             promises.append(verdict.of_second_run(second))

@@ -18,7 +18,8 @@ Answer = Callable[[Mapping[str, Any]], None]
 def serve(requests: Iterator[str], answer: Answer) -> None:
     """Make Airflow ready, then run what is asked for, one run after the other.
 
-    A request is `{"pools": …, "connections": …}` first, then `{"params": …}` for every run. Answers have a `state`:
+    A request is `{"pools": …, "connections": …}` first, then `{"params": …}` for every run (with `at`, a time, for a
+    run of that time's id). Answers have a `state`:
     migrated, ready, running (with `run`), finished (with `result` and the `failed` tasks and why).
     """
     from monitor.prepare import prepare
@@ -29,7 +30,8 @@ def serve(requests: Iterator[str], answer: Answer) -> None:
     dag = load_dag()
     answer({"state": "ready"})
     for line in requests:
-        run_dag(dag, json.loads(line)["params"], answer)
+        asked = json.loads(line)
+        run_dag(dag, asked["params"], answer, asked.get("at") or "")
 
 
 def load_dag() -> Any:
@@ -43,15 +45,15 @@ def load_dag() -> Any:
     return bag.dags["initial_download"]
 
 
-def run_dag(dag: Any, params: Mapping[str, Any], answer: Answer) -> None:
-    """Run the DAG once with these parameters and tell how it ended."""
+def run_dag(dag: Any, params: Mapping[str, Any], answer: Answer, at: str = "") -> None:
+    """Run the DAG once with these parameters and tell how it ended; the same time runs the same run again."""
     from airflow.models.dagrun import DagRun
     from airflow.sdk import timezone
     from airflow.utils.types import DagRunType
 
     failed: dict[str, str] = {}
     watch(dag, failed)
-    now = timezone.utcnow()
+    now = timezone.parse(at) if at else timezone.utcnow()
     run = DagRun.generate_run_id(run_type=DagRunType.MANUAL, logical_date=now, run_after=now)
     answer({"state": "running", "run": run})
     done = dag.test(logical_date=now, run_after=now, run_conf=dict(params))

@@ -59,9 +59,9 @@ class Runner:
         while self.hear(PATIENCE)["state"] != "ready":
             pass
 
-    def begin(self, params: Mapping[str, Any]) -> str:
-        """Begin a run of the DAG and return its id."""
-        self._ask({"params": dict(params)})
+    def begin(self, params: Mapping[str, Any], at: str = "") -> str:
+        """Begin a run of the DAG and return its id; the same time (ISO 8601) runs the same run again."""
+        self._ask({"params": dict(params), "at": at})
         return str(self.hear(PATIENCE)["run"])
 
     def hear(self, seconds: float) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from rich.table import Table
 from isthmus.ledger import Ledger
 from isthmus.levels.summary import number, object_of
 from landscape.manifest import Manifest
-from quality.defects import account_for
+from quality.defects import Accounted, account_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,8 @@ def of_second_run(found: dict[str, Any]) -> Promise:
 
 def of_defects(console: Console, manifest: Manifest, ledger: Ledger, run: str) -> Promise:
     """Every planted defect is rejected, parked, repaired or reported, as often as the manifest says; shows the list."""
-    found = account_for(manifest.planted, ledger, run)
-    title = f"Planted defects, and what became of them in run {run}"
+    found = accounted(manifest, ledger, run)
+    title = "Planted defects, and what became of them"
     table = Table(title=title, title_justify="left", header_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in ("", "defect", "planted", "found", "became", "by"):
         table.add_column(name, justify="right" if name in ("planted", "found") else "left", no_wrap=name != "by")
@@ -62,6 +62,19 @@ def of_defects(console: Console, manifest: Manifest, ledger: Ledger, run: str) -
     planted = sum(item.planted for item in found)
     said = f"{planted:,} defects of {len(found)} kinds accounted for" if found else "a clean landscape, none planted"
     return Promise("Every planted defect is found", not wrong, f"not so: {', '.join(wrong)}" if wrong else said)
+
+
+def accounted(manifest: Manifest, ledger: Ledger, run: str) -> list[Accounted]:
+    """Account for the defects in a run, and where a row was put right once and for all, in the first download.
+
+    The ledger keeps a held row with the run that held it last, and what was written with the run that wrote it.
+    """
+    now = account_for(manifest.planted, ledger, run)
+    first = first_download(ledger, ledger.runs.get(run).scenario)
+    if first in ("", run):
+        return now
+    before = account_for(manifest.planted, ledger, first)
+    return [item if item.agrees else then for item, then in zip(now, before, strict=True)]
 
 
 def first_download(ledger: Ledger, scenario: str) -> str:
