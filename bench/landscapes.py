@@ -118,7 +118,7 @@ def _customize(contracts: int, connection: psycopg.Connection[Any]) -> None:
         for name in CUSTOMIZING:
             out = f"COPY {name.lower()} TO STDOUT (FORMAT binary)"
             into = f"COPY crm.{name.lower()} FROM STDIN (FORMAT binary)"
-            with crm.cursor().copy(out) as rows, connection.cursor().copy(into) as sink:  # type: ignore[arg-type]
+            with crm.cursor().copy(out) as rows, connection.cursor().copy(into) as sink:
                 for block in rows:
                     sink.write(block)
     connection.execute("CREATE TABLE bench.products AS SELECT * FROM crm.comm_product")

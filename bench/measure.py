@@ -152,17 +152,24 @@ def wal_between(first: str, last: str) -> int:
     return high - low
 
 
-def wal_of_database(first: str, last: str, database: str) -> int:
-    """Return how many records of the write-ahead log between two positions touch tables of one database."""
-    with server.admin() as connection:
-        row = connection.execute("SELECT oid FROM pg_database WHERE datname = %s", [database]).fetchone()
-    assert row is not None
+def wal_of_tables(first: str, last: str, database: str) -> int:
+    """Return how many WAL records between two positions touch a database's tables and indexes.
+
+    Catalogues (temporary tables come and go there) and the journal with its receipts are left out.
+    """
+    with server.admin(database) as connection:
+        files = connection.execute(
+            "SELECT d.oid::text || '/' || c.relfilenode::text FROM pg_database d, pg_class c JOIN pg_namespace n"
+            " ON n.oid = c.relnamespace WHERE d.datname = current_database() AND c.relkind IN ('r', 'i') AND"
+            " n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast', 'isthmus') AND n.nspname !~ '^pg_temp'"
+        ).fetchall()
+    known = {str(row[0]) for row in files}
     folder = server.PLACE.data / "pg_wal"
     shown = subprocess.run(
         [server.waldump(), "--path", str(folder), "--start", first, "--end", last],
         capture_output=True, text=True, check=False,
     ).stdout  # fmt: skip
-    return len(re.findall(rf"rel \d+/{row[0]}/", shown))
+    return sum(1 for line in shown.splitlines() if known & set(re.findall(r"rel \d+/(\d+/\d+)", line)))
 
 
 def touched(database: str) -> int:

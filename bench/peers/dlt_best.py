@@ -1,3 +1,4 @@
+# mypy: disable-error-code="import-not-found, untyped-decorator"
 """dlt in the best setting found: pyarrow backend, Arrow mapping, Parquet loaded by ADBC, merge by upsert.
 
 `python dlt_best.py ISU_URL CRM_URL FOLDER`; the tables stand in the schema `dlt_crm`, made like CRM's own.

@@ -1,3 +1,4 @@
+# mypy: disable-error-code="import-not-found, untyped-decorator"
 """pandas in chunks with COPY into temporary tables and one upsert each: `python pandas_copy.py ISU_URL CRM_URL`."""
 
 from __future__ import annotations
