@@ -36,6 +36,7 @@ check: $(READY) ## Check style, types, the direction of imports, and the mapping
 	@$(BIN)/mypy --strict $(CODE)
 	@$(BIN)/lint-imports
 	@$(BIN)/isthmus check
+	@$(BIN)/isthmus quality check
 
 bench: $(READY) ## Measure the initial download against its limit and its rivals
 	@$(BIN)/python -m bench $(ARGS)
