@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from isthmus.connector import Change, Outcome, Receipt, RowsVanished, Status, TableRows
 from isthmus.gate import Gate, Verdict, frame_of
 from isthmus.ledger import EXCEPTIONS, Claimed, Confirmation, Ledger, Pairs
+from isthmus.levels.failpoint import passing
 from isthmus.levels.identity import contradicted, identify, unknown_there, with_numbers, with_standing
 from isthmus.levels.resolve import (
     Mapped,
@@ -70,7 +71,9 @@ def carry(route: Route, claimed: Claimed, mapped: Mapped, ledger: Ledger, care: 
     counts = count(records, ready, outcome, exceptions)
     if not care.dry_run:
         done = confirmation(route, ready.records, identity, written, outcome, exceptions, counts, receipt)
+        passing("after write")
         ledger.confirm(claimed, done)
+        passing("after confirm")
     return Carried(counts, outcome, verdict, records.warnings, exceptions)
 
 
@@ -81,6 +84,7 @@ def deliver(
     ready, identity, written = prepare(route, mapped.resolved, ledger, fresh, trusting)
     receipt = Receipt(claimed.run, claimed.id, claimed.epoch, digest(written.tables))
     change = Change(route.object, len(ready.records.key), written.tables, receipt, fresh, care.dry_run, care.allowance)
+    passing("before write")
     return ready, identity, written, receipt, route.target.write(change)
 
 

@@ -23,6 +23,7 @@ from isthmus.connector import Analyzes, KeyRange, Keys, Rejects, Where
 from isthmus.errors import ConflictError, DataError, IsthmusError, SystemUnavailable
 from isthmus.gate import Gate, frame_of
 from isthmus.ledger import Claimed, FlowState, Ledger, Package
+from isthmus.levels.failpoint import passing
 from isthmus.levels.package import Care, Carried, carry
 from isthmus.levels.resolve import Mapped, map_package, raw_key, read_raw
 from isthmus.levels.route import Route
@@ -184,6 +185,7 @@ def read_ahead(route: Route, run: str, worker: Worker, only: Sequence[str] | Non
             return None
         take_over(route, run, worker)
         worker.sleep(0.5)
+    passing("after claim")
     plan = next(plan for plan in route.reads if plan.variant == claimed.variant)
     try:
         return Ahead(claimed, map_package(route, plan, claimed.range, ledger))
@@ -335,6 +337,7 @@ def carry_keys(route: Route, run: str, worker: Worker, keys: pa.Array, label: st
             (planned,) = packages.plan(run, route.name, [KeyRange(rows=len(chunk))], name)
             claimed = packages.claim(run, route.name, worker.name, LEASE, [planned.id], route.mapping_hash)
             assert claimed is not None
+            passing("after claim")
             item = Ahead(claimed, map_package(route, plan, Keys(raw_key(plan, chunk)), worker.ledger))
             allowance = mass_change_allowance(route, run, worker.ledger, tally)
             carried = _carry(route, item, worker, Care(worker.gate, allowance=allowance))

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from isthmus.connector import Connector, Query, Where
 from isthmus.ledger import EXCEPTIONS, Ledger
+from isthmus.levels.failpoint import passing
 from isthmus.levels.route import Route
 from isthmus.mapping.plan import ReadPlan, Records
 from isthmus.mapping.reading import select
@@ -77,6 +78,7 @@ def _no_rows(schema: pa.Schema) -> pa.RecordBatch:
 def map_package(route: Route, plan: ReadPlan, where: Where, ledger: Ledger) -> Mapped:
     """Read a package, map it to the model and resolve its foreign keys."""
     raw = read_raw(route.source, plan, where)
+    passing("after read")
     records = plan.apply(raw.root, raw.lists)
     return Mapped(records, resolve(route, records, ledger))
 

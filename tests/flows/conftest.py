@@ -16,7 +16,7 @@ from isthmus.store import drop_database, ensure_database, layout
 from isthmus.store.place import Place
 from landscape.create import create
 from landscape.manifest import Manifest
-from tests.flows.house import House, household
+from tests.flows.house import OBJECTS, House, household
 
 CONTRACTS = 1_200
 SEED = 5
@@ -81,11 +81,11 @@ def templates(
     copies: Copies,
     landscapes: Callable[[bool], tuple[dict[str, str], Manifest]],
     tmp_path_factory: pytest.TempPathFactory,
-) -> Callable[[str, bool, bool], tuple[dict[str, str], Manifest]]:
+) -> Callable[[str, bool, tuple[str, ...]], tuple[dict[str, str], Manifest]]:
     """Databases of a landscape, empty or loaded, for a journal; each combination is made once."""
-    made: dict[tuple[str, bool, bool], dict[str, str]] = {}
+    made: dict[tuple[str, bool, tuple[str, ...]], dict[str, str]] = {}
 
-    def template(journal: str, defects: bool, loaded: bool) -> tuple[dict[str, str], Manifest]:
+    def template(journal: str, defects: bool, loaded: tuple[str, ...]) -> tuple[dict[str, str], Manifest]:
         urls, manifest = landscapes(defects)
         if (journal, defects, loaded) not in made:
             fresh = copies(urls)
@@ -97,7 +97,7 @@ def templates(
                     with closing(house.project.connector("crm")) as target:
                         target.install_journal()  # type: ignore[attr-defined]
                 if loaded:
-                    house.load(run="first")
+                    house.load(loaded, run="first")
             made[journal, defects, loaded] = fresh
         return made[journal, defects, loaded], manifest
 
@@ -106,7 +106,7 @@ def templates(
 
 @pytest.fixture
 def build(
-    templates: Callable[[str, bool, bool], tuple[dict[str, str], Manifest]],
+    templates: Callable[[str, bool, tuple[str, ...]], tuple[dict[str, str], Manifest]],
     copies: Copies,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -116,7 +116,7 @@ def build(
     open_houses: list[AbstractContextManager[House]] = []
     names: list[str] = []
 
-    def make(journal: str = "schema", defects: bool = True, loaded: bool = False) -> House:
+    def make(journal: str = "schema", defects: bool = True, loaded: tuple[str, ...] = ()) -> House:
         urls, manifest = templates(journal, defects, loaded)
         own = copies(urls)
         names.extend(urlsplit(url).path[1:] for url in own.values())
@@ -138,13 +138,13 @@ def house(build: Build, journal: str) -> House:
 @pytest.fixture
 def loaded(build: Build, journal: str) -> House:
     """A landscape with all defects after its first download, run `first`."""
-    return build(journal, loaded=True)
+    return build(journal, loaded=OBJECTS)
 
 
 @pytest.fixture
 def clean(build: Build) -> House:
     """A landscape without defects after its first download, with a journal in CRM."""
-    return build("schema", defects=False, loaded=True)
+    return build("schema", defects=False, loaded=OBJECTS)
 
 
 __all__ = ["Build"]

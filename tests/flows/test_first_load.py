@@ -125,8 +125,8 @@ def test_a_contract_that_crm_sold_keeps_its_item_and_header(loaded: House) -> No
     )
     assert len(rows) == len(sold)
     assert all(number.startswith("5") and by == "AGENT05" for number, by, _, _ in rows)
-    starts = dict(loaded.ask("isu", "SELECT vertrag, einzdat FROM ever WHERE vertrag = ANY(%s)", list(sold)))
-    assert {contract: start for _, _, start, contract in rows} == starts
+    starts = loaded.ask("isu", "SELECT vertrag, einzdat FROM ever WHERE vertrag = ANY(%s)", list(sold))
+    assert {contract: start for _, _, start, contract in rows} == dict(starts)
 
 
 def test_a_contract_whose_crm_item_names_another_is_left_for_a_person(loaded: House) -> None:

@@ -1,0 +1,78 @@
+"""A load that is killed anywhere and run again arrives where an undisturbed one does."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+
+import pytest
+
+from isthmus.levels import failpoint
+from tests.flows.conftest import Build
+from tests.flows.house import NUMBERS, OBJECTS, House, loader
+
+PARENTS = OBJECTS[:-1]
+POINTS = ("after claim", "after read", "before write", "after write", "after confirm")
+AHEAD = 2  # the package that is written, and the one read ahead of it
+
+
+def again(house: House) -> int:
+    """Return how many packages of run `killed` were claimed more than once."""
+    return int(house.one("ledger", "SELECT count(*) FROM ledger.packages WHERE run = 'killed' AND epoch > 1"))
+
+
+def whole(house: House) -> None:
+    """Check what must hold of contracts after any load: each once, each with a number of its own."""
+    rows, items, numbers = house.ask(
+        "crm",
+        "SELECT count(*), count(DISTINCT i.guid), count(DISTINCT h.object_id) FROM crmd_orderadm_h h"
+        " FULL JOIN crmd_orderadm_i i ON i.header = h.guid WHERE h.object_id <> ''",
+    )[0]
+    assert rows == items == numbers > 1_000
+    assert house.one("ledger", "SELECT count(*) FROM ledger.packages WHERE run = 'killed' AND state <> 'done'") == 0
+
+
+def test_every_fail_point_is_tried() -> None:
+    assert POINTS == failpoint.POINTS
+
+
+@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize(("journal", "defects"), [("schema", False), ("none", True)], ids=["schema-fill", "none-merge"])
+def test_killed_between_the_transactions_it_converges(build: Build, point: str, journal: str, defects: bool) -> None:
+    due = build(journal, defects, OBJECTS).content(NUMBERS)
+    house = build(journal, defects, PARENTS)
+    process = loader("killed", "contract", failpoint=f"{point}:2")
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL, said.decode()
+    house.load(["contract"], run="killed")
+    assert house.content(NUMBERS) == due
+    assert again(house) <= AHEAD
+    whole(house)
+    counts = house.totals("killed")
+    assert counts["read"] == counts["inserted"] + counts["updated"] + counts["unchanged"] + counts["rejected"] + (
+        counts["parked"] + counts["filtered"]
+    )
+
+
+def test_killed_at_random_moments_it_converges(build: Build, journal: str) -> None:
+    due = build(journal, True, OBJECTS).content(NUMBERS)
+    house = build(journal)
+    moments = random.Random(journal)
+    kills = 0
+    for _ in range(3):
+        process = loader("killed", *OBJECTS)
+        try:
+            process.communicate(timeout=1.5 + 3 * moments.random())
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            kills += 1
+        else:
+            break
+    if process.returncode:
+        house.load(run="killed")
+    assert kills
+    assert house.content(NUMBERS) == due
+    assert again(house) <= AHEAD * kills
+    whole(house)
