@@ -113,7 +113,7 @@ def stand(urls: Mapping[str, str], asked: Wanted, say: Say, progress: Say) -> Ma
     """
     kept = load_manifest(urls["isu"])
     if kept:
-        _refuse_other(kept, asked)
+        refuse_other(kept, asked)
         say(f"Keeping the landscape that stands: {described(kept)}. `isthmus demo --fresh` makes a new one.")
     else:
         _refuse_foreign(urls)
@@ -152,7 +152,8 @@ def described(found: Manifest) -> str:
     return f"{found.contracts:,} contracts, {found.model} model, {kind}, seed {found.seed}"
 
 
-def _refuse_other(kept: Manifest, asked: Wanted) -> None:
+def refuse_other(kept: Manifest, asked: Wanted) -> None:
+    """Raise ConfigError when another landscape stands than the one that was asked for."""
     pairs = (
         (asked.contracts, kept.contracts),
         (asked.seed, kept.seed),

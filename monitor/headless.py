@@ -27,11 +27,12 @@ def serve(requests: Iterator[str], answer: Answer) -> None:
     said = json.loads(next(requests))
     prepare(said["pools"], said["connections"])
     answer({"state": "migrated"})
-    dag = load_dag()
+    load_dag()
     answer({"state": "ready"})
     for line in requests:
         asked = json.loads(line)
-        run_dag(dag, asked["params"], answer, asked.get("at") or "")
+        # a run leaves its parameters in the DAG it was given, so every run gets one of its own
+        run_dag(load_dag(), asked["params"], answer, asked.get("at") or "")
 
 
 def load_dag() -> Any:

@@ -56,7 +56,10 @@ def test_a_second_run_writes_nothing(airflow: Airflow, first: Ended) -> None:
 def test_the_same_run_again_converges(airflow: Airflow, first: Ended) -> None:
     again = airflow.run(at="2026-01-01T00:00:00+00:00")
     assert again.answer["run"] == first.answer["run"]
-    assert (again.answer["result"], again.summary["totals"]) == ("success", first.summary["totals"])
+    assert again.answer["result"] == "success"
+    # rows held by a later run belong to that one
+    written = {name: number for name, number in again.summary["totals"].items() if name != "rejected"}
+    assert written == {name: first.summary["totals"][name] for name in written}
 
 
 def test_a_request_reads_its_key_range_and_skips_the_other_objects(airflow: Airflow, first: Ended) -> None:
@@ -76,12 +79,12 @@ def test_a_request_without_keys_says_what_it_needs(airflow: Airflow, first: Ende
 def test_a_wrong_mapping_fails_the_run_with_file_and_line(airflow: Airflow, first: Ended, ground: Ground) -> None:
     file = Path(ground.folder, "mappings", "isu", "contract.yaml")
     right = file.read_text(encoding="utf-8")
-    file.write_text(right.replace("EVER.EINZDAT", "EVER.EINZDATE", 1), encoding="utf-8")
+    file.write_text(right.replace("EVER.EINZDAT ", "EVER.EINZDATE "), encoding="utf-8")
     try:
         ended = airflow.run()
     finally:
         file.write_text(right, encoding="utf-8")
     assert ended.tasks["begin"] == {"failed"}
     why = ended.answer["failed"]["begin"]
-    assert "mappings/isu/contract.yaml:" in why and 'Did you mean "EINZDAT"?' in why
+    assert why.startswith("mappings/isu/contract.yaml:") and 'no column "EINZDATE". Did you mean "einzdat"' in why
     assert {"upstream_failed"} == ended.tasks["contract.load"] == ended.tasks["publish"]

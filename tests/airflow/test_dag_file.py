@@ -1,0 +1,85 @@
+"""The DAG file as Airflow reads it: nothing wrong in it, and every task is told how patient to be."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from monitor.airflow_home import ROOT, child_environment
+
+pytestmark = pytest.mark.airflow
+
+# Airflow takes its settings when it is imported, so it is read in a process of its own, without any store.
+READ = """
+import json, sys
+from airflow.dag_processing.dagbag import DagBag
+bag = DagBag(sys.argv[1], bundle_path=None)
+heavy = [name for name in ("pandas", "great_expectations", "duckdb", "isthmus.project") if name in sys.modules]
+tasks = []
+for dag in bag.dags.values():
+    for task in dag.tasks:
+        tasks.append({"dag": dag.dag_id, "id": task.task_id, "pool": task.pool, "retries": task.retries,
+            "timeout": bool(task.execution_timeout), "owner": task.owner, "backoff": task.retry_exponential_backoff,
+            "upstream": sorted(task.upstream_task_ids)})
+dags = {dag.dag_id: {"tags": sorted(dag.tags), "params": dict(dag.params.dump()), "doc": dag.doc_md, "runs":
+    dag.max_active_runs} for dag in bag.dags.values()}
+print(json.dumps({"errors": bag.import_errors, "dags": dags, "tasks": tasks, "heavy": heavy}), file=sys.__stdout__)
+"""
+
+
+@pytest.fixture(scope="module")
+def read(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What Airflow finds in dags/, in a project without a store; the outline is kept from an earlier parse."""
+    home = tmp_path_factory.mktemp("project")
+    for name in ("isthmus.yaml", "mappings"):
+        (home / name).symlink_to(ROOT / name)
+    said: dict[str, Any] = {}
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-c", READ, str(ROOT / "dags")],
+            env=child_environment({"AIRFLOW_HOME": str(home / "airflow"), "ISTHMUS_HOME": str(home)}),
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-2000:]
+        said = json.loads(done.stdout.splitlines()[-1])
+    return said
+
+
+def test_no_dag_file_has_errors(read: dict[str, Any]) -> None:
+    assert read["errors"] == {}
+    assert len(read["dags"]) == len(list(Path(ROOT, "dags").glob("*.py")))
+
+
+def test_parsing_imports_nothing_heavy(read: dict[str, Any]) -> None:
+    assert read["heavy"] == []
+
+
+def test_every_task_has_an_owner_retries_and_a_timeout(read: dict[str, Any]) -> None:
+    for task in read["tasks"]:
+        assert (task["retries"], task["timeout"], task["owner"]) == (3, True, "data engineering"), task["id"]
+        assert task["backoff"], task["id"]
+
+
+def test_loads_sit_in_the_pool_of_their_source_system(read: dict[str, Any]) -> None:
+    pools = {task["id"]: task["pool"] for task in read["tasks"] if task["id"].endswith(".load")}
+    assert (pools["contract.load"], pools["meter_reading.load"]) == ("isu", "nem")
+
+
+def test_an_object_waits_for_those_it_refers_to(read: dict[str, Any]) -> None:
+    upstream = {task["id"]: task["upstream"] for task in read["tasks"]}
+    assert "installation.finish" in upstream["contract.plan"]
+    assert upstream["business_partner.plan"] == ["begin"]
+    assert set(upstream["publish"]) == {"check", "reconcile"}
+
+
+def test_dags_have_tags_a_form_and_a_page_of_documentation(read: dict[str, Any]) -> None:
+    dag = read["dags"]["initial_download"]
+    assert dag["tags"] == ["isthmus", "replicate"]
+    assert set(dag["params"]) == {"scenario", "mode", "objects", "key_from", "key_to", "package_rows"}
+    assert "reconcile" in dag["doc"]
+    assert dag["runs"] == 1
