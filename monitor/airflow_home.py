@@ -149,8 +149,7 @@ def _plain(url: str) -> str:
 def child_environment(block: Mapping[str, str]) -> dict[str, str]:
     """Return the whole environment of a child: ours and the block; Airflow's other variables stay as you set them."""
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    path = os.pathsep.join(filter(None, (str(ROOT), inherited.get("PYTHONPATH", ""))))
-    return {**inherited, **block, "PYTHONPATH": path}
+    return {**inherited, **block}
 
 
 def write_secret(file: Path, text: str) -> None:

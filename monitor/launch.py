@@ -111,7 +111,7 @@ def seed(airflow: AirflowHome, project: Project, environment: dict[str, str]) ->
     log = airflow.logs / "prepare.log"
     with log.open("w", encoding="utf-8") as noise:
         done = subprocess.run(
-            [sys.executable, "-m", "monitor.prepare"],
+            [sys.executable, "-P", "-m", "monitor.prepare"],
             input=json.dumps(wanted), text=True, env=environment, stdout=noise, stderr=noise, check=False,
         )  # fmt: skip
     if done.returncode:

@@ -20,7 +20,7 @@ from monitor.airflow_home import AirflowHome
 
 PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux
 TERM_SECONDS = 10.0
-COMMANDS = {"scheduler": ("-m", "monitor.scheduler")}  # the others are started as Airflow has them
+COMMANDS = {"scheduler": ("monitor.scheduler",)}  # the others are started as Airflow has them
 
 
 @dataclass
@@ -38,7 +38,7 @@ class Component:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("wb") as noise:
             process = subprocess.Popen(
-                [sys.executable, *COMMANDS.get(name, ("-m", "airflow", name))],
+                [sys.executable, "-P", "-m", *COMMANDS.get(name, ("airflow", name))],
                 env=dict(environment),
                 stdin=subprocess.DEVNULL,
                 stdout=noise,

@@ -35,7 +35,8 @@ class Runner:
         log = airflow.logs / "demo.log"
         with log.open("w", encoding="utf-8") as noise:
             process = subprocess.Popen(
-                [sys.executable, "-m", "monitor.headless"],
+                # -P: a folder that happens to be the current one must not bring modules or entry points of its own
+                [sys.executable, "-P", "-m", "monitor.headless"],
                 env=child_environment(airflow.environment()),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

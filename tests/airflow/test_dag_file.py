@@ -41,7 +41,7 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     said: dict[str, Any] = {}
     for _ in range(2):
         done = subprocess.run(
-            [sys.executable, "-c", READ, str(ROOT / "dags")],
+            [sys.executable, "-P", "-c", READ, str(ROOT / "dags")],
             env=child_environment({"AIRFLOW_HOME": str(home / "airflow"), "ISTHMUS_HOME": str(home)}),
             capture_output=True, text=True, check=False,
         )  # fmt: skip

@@ -30,7 +30,7 @@ def launched(ground: Ground) -> Iterator[tuple[subprocess.Popen[str], Path]]:
     said = ground.folder / "up.log"
     with said.open("w", encoding="utf-8") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "isthmus.cli", "up", "--for", "300"],
+            [sys.executable, "-P", "-m", "isthmus.cli", "up", "--for", "300"],
             env=child_environment({"ISTHMUS_HOME": str(ground.folder)}), stdout=out, stderr=out, text=True,
         )  # fmt: skip
     try:
