@@ -3,6 +3,9 @@ nothing.  Everything is set up on the way; what stands already is kept."""
 
 from __future__ import annotations
 
+import os
+import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -15,16 +18,19 @@ from isthmus.levels.orchestrate import give_up
 from isthmus.levels.summary import number, print_summary, summary
 from isthmus.project import Project
 from isthmus.store import store_url
+from landscape.manifest import Manifest
 from monitor import grounds, verdict
 from monitor.airflow_home import AirflowHome
 from monitor.follow import follow
 from monitor.runner import Runner
 
-CONTRACTS, SEED = 20_000, 1
+REFUSED = 4  # the planted defect `ends before it starts`, which the mapping rejects
 
 
 def demo(
-    contracts: Annotated[int | None, typer.Option(min=1, help=f"Contracts of customers; {CONTRACTS:,} if new.")] = None,
+    contracts: Annotated[
+        int | None, typer.Option(min=1, help=f"Contracts of customers; {grounds.CONTRACTS:,} if new.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same landscape.")] = None,
     scenario: Annotated[str, typer.Option(help="A scenario of mappings/scenarios.")] = "",
     fresh: Annotated[bool, typer.Option("--fresh", help="Throw the private store away and begin anew.")] = False,
@@ -63,7 +69,7 @@ def show(console: Console, contracts: int | None, seed: int | None, scenario: st
         else:
             console.print("Everything stood there already, so this was the second run: it wrote nothing.")
     verdict.tell(console, promises)
-    look_next(console, first, runner)
+    look_next(console, first, manifest, runner.log)
     if not all(promise.kept for promise in promises):
         raise DataError("the demo did not end as promised; the lines marked with ✗ say where")
 
@@ -85,19 +91,27 @@ def run(console: Console, runner: Runner, scenario: str, title: str) -> dict[str
         return summary(desk, begun)
 
 
-def look_next(console: Console, found: dict[str, Any], runner: Runner) -> None:
-    """Print where to look next."""
-    held = found["totals"]["rejected"] + found["totals"]["parked"]
+def look_next(console: Console, found: dict[str, Any], manifest: Manifest, log: Path) -> None:
+    """Print where to look next, with commands that can be copied as they are."""
+    program, totals = command(), found["totals"]
+    refused = [key.lstrip("0") for planted in manifest.planted if planted.number == REFUSED for key in planted.keys]
     console.print("\n[bold]Where to look next[/bold]")
-    for command, about in (
-        ("isthmus rejected", f"what was refused and why ({number(found['totals']['rejected'])})"),
-        ("isthmus parked", f"what waits, for what, since when ({number(found['totals']['parked'])})"),
-        ("isthmus trace contract 1", "the story of one row; any number of the lists will do"),
-        ("isthmus reconcile contract", "compare both sides again, field by field"),
-        ("isthmus landscape show", "the defects that were planted"),
-        ("isthmus mappings show contract isu crm", "the rules it was carried by"),
+    for said, about in (
+        (f"{program} rejected", f"what was refused and why ({number(totals['rejected'])})"),
+        (f"{program} parked", f"what waits, for what, since when ({number(totals['parked'])})"),
+        (f"{program} trace contract {refused[0]}" if refused else "", "the story of a contract that was refused"),
+        (f"{program} reconcile contract", "compare both sides again, field by field"),
+        (f"{program} landscape show", "the defects that were planted"),
+        (f"{program} mappings show contract isu crm", "the rules a contract is carried by"),
         ("make up", "the same DAG in Airflow's pages, ready to click"),
     ):
-        if held or command not in ("isthmus rejected", "isthmus parked"):
-            console.print(f"  [cyan]{command:<40}[/cyan] {about}")
-    console.print(f"  [dim]Airflow's log of these runs: {runner.log}[/dim]")
+        if said:
+            console.print(f"  [cyan]{said:<50}[/cyan] {about}", soft_wrap=True)
+    console.print(f"  [dim]Airflow's log of these runs: {os.path.relpath(log)}[/dim]", soft_wrap=True)
+
+
+def command() -> str:
+    """Return how `isthmus` is called from here: `make` sets a path of its own, the shell may know none."""
+    program = Path(sys.executable).with_name("isthmus")
+    near = os.path.relpath(program)
+    return near if program.is_file() and not near.startswith("..") else "isthmus"
