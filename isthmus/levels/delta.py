@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from isthmus.connector import Comparison, KeyRange
 from isthmus.errors import ConflictError
 from isthmus.levels.download import Desk
-from isthmus.levels.replicate import Tally, carry_keys
+from isthmus.levels.replicate import Tally, carry_keys, release_parked
 from isthmus.levels.resolve import canonical_key
 from isthmus.levels.route import Route
 from isthmus.mapping.spec import Flow
@@ -32,7 +32,9 @@ def delta_flow(desk: Desk, flow: Flow) -> Tally:
         until = f"{desk.clock():%Y%m%d}"
         keys = changed_keys(route, state.watermark or state.cursor)
         run = desk.ledger.runs.start(desk.scenario.name, "delta", "delta", {"flow": route.name}, route.mapping_hash).id
-        tally = carry_keys(route, run, desk.worker(flow), keys, "delta") if len(keys) else Tally()
+        worker = desk.worker(flow)
+        tally = carry_keys(route, run, worker, keys, "delta") if len(keys) else Tally()
+        tally.counts.update(release_parked(route, run, worker).counts)
         desk.ledger.flows.advance(route.name, until, run)
         desk.ledger.runs.finish(run, "done", dict(tally.counts))
         return tally

@@ -168,9 +168,24 @@ def load_flow(desk: Desk, flow: Flow, run: str, only: Sequence[str] | None = Non
 
 
 def finish_flow(desk: Desk, flow: Flow, run: str) -> Tally:
-    """Declare a flow loaded and let go what waited for it."""
+    """Declare a flow loaded and let go what waited for it, also of flows that were loaded before."""
     with desk.route(flow) as route:
-        return finish_load(route, run, desk.worker(flow))
+        tally = finish_load(route, run, desk.worker(flow))
+    release_children(desk, flow, run)
+    return tally
+
+
+def release_children(desk: Desk, parent: Flow, run: str) -> None:
+    """Let rows of other loaded flows go that waited for this object, then those that waited for them, and so on.
+
+    A flow that is still loading sees to its own.
+    """
+    came = {parent.object}
+    for flow in desk.flows():
+        waits = came & {reason.waits_object for reason in desk.ledger.exceptions.waiting(flow_name(flow))}
+        if waits and flow != parent and desk.ledger.flows.state(flow_name(flow)).state == "loaded":
+            release_flow(desk, flow, run)
+            came.add(flow.object)
 
 
 def release_flow(desk: Desk, flow: Flow, run: str) -> Tally:

@@ -16,12 +16,12 @@ from pathlib import Path
 
 from isthmus.home import MARKER, home
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """Scenarios, objects in load order with their parents, and the pool of the system each object comes from."""
+    """Scenarios, objects in load order with those they wait for, and the pool of the system each object comes from."""
 
     scenarios: dict[str, str]  # name: what it says about itself
     scenario: str
@@ -74,6 +74,7 @@ def _drawn(folder: Path) -> Outline:
     flows += known.scenarios[project.scenario_name].flows if project.scenario_name in known.scenarios else ()
     order = known.order(tuple(dict.fromkeys(flow.object for flow in flows)))
     parents = {name: [parent for parent in known.parents(name) if parent in order and parent != name] for name in order}
+    parents = {name: _nearest(name, parents) for name in order}
     return Outline(
         {name: scenario.about for name, scenario in sorted(known.scenarios.items())},
         project.scenario_name,
@@ -82,3 +83,13 @@ def _drawn(folder: Path) -> Outline:
         {flow.object: project.system(flow.source).pool for flow in flows},
         sorted({system.connection for system in project.systems.values() if system.connection}),
     )
+
+
+def _nearest(name: str, parents: dict[str, list[str]]) -> list[str]:
+    """Return the parents that are not ancestors of another parent: who waits for these waits for all."""
+
+    def ancestors(of: str) -> set[str]:
+        return {found for parent in parents[of] for found in (parent, *ancestors(parent))}
+
+    behind = {found for parent in parents[name] for found in ancestors(parent)}
+    return [parent for parent in parents[name] if parent not in behind]

@@ -61,6 +61,8 @@ def carry(route: Route, claimed: Claimed, mapped: Mapped, ledger: Ledger, care: 
     verdict = care.gate.check(route.object, frame_of(records)) if care.gate.has_suite(route.object) else Verdict()
     if verdict.withheld:
         return Carried({"read": records.seen}, verdict=verdict)
+    if not care.dry_run:
+        ledger.packages.heartbeat(claimed)  # who lost the package meanwhile must not write what was read then
     fresh = care.fill and claimed.epoch == 1
     trusting = route.target.capabilities().promises
     try:

@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 from isthmus.connector import Analyzes, KeyRange, Keys, Rejects, Where
 from isthmus.errors import ConflictError, DataError, IsthmusError, SystemUnavailable
 from isthmus.gate import Gate, frame_of
-from isthmus.ledger import Claimed, FlowState, Ledger, Package
+from isthmus.ledger import Claimed, FlowState, Ledger, Package, Reason
 from isthmus.levels.failpoint import passing
 from isthmus.levels.package import Care, Carried, carry
 from isthmus.levels.resolve import Mapped, map_package, raw_key, read_raw
@@ -78,6 +78,7 @@ def plan_load(route: Route, run: str, worker: Worker, within: KeyRange | None = 
     for plan in route.reads:
         ranges = route.source.partitions(plan.query, route.package_rows, within)
         packages += [package.id for package in ledger.packages.plan(run, route.name, ranges, plan.variant)]
+    ledger.packages.reopen(run, route.name)  # planning again means that somebody has put the cause right
     return packages
 
 
@@ -114,13 +115,15 @@ def load(route: Route, run: str, worker: Worker, only: Sequence[str] | None = No
     if route.flow.gate == "run":
         gate_everything(route, packages, worker)
     take_over(route, run, worker)
+    if too_many_parked(route, run, worker.ledger, planned):  # what stopped an earlier try may have come meanwhile
+        release_parked(route, run, worker)
     with ThreadPoolExecutor(1, thread_name_prefix="read") as reader:
         ahead: Future[Ahead | None] = reader.submit(read_ahead, route, run, worker, only)
         while (item := ahead.result()) is not None:
             ahead = reader.submit(read_ahead, route, run, worker, only)
             try:
                 state = refuse_paused(route, worker.ledger)
-                allowance = None if state.fill else mass_change_allowance(route, run, worker.ledger, tally)
+                allowance = None if state.fill else mass_change_allowance(route, run, worker.ledger)
                 carried = _carry(route, item, worker, Care(worker.gate, state.fill, allowance=allowance))
                 tally.add(carried)
                 remember(route, item.claimed, carried, worker.ledger)
@@ -129,7 +132,7 @@ def load(route: Route, run: str, worker: Worker, only: Sequence[str] | None = No
                 _stop_if_withheld(route, item, carried, worker)
                 stop_if_parked(route, run, worker.ledger, planned)
             except IsthmusError as wrong:
-                _give_back(ahead, worker, wrong)
+                _give_back(item, ahead, worker, wrong)
                 raise
     unreadable(route, run, worker.ledger)
     return tally
@@ -267,11 +270,12 @@ def warnings_of(carried: Carried) -> list[dict[str, Any]]:
     ]
 
 
-def _give_back(ahead: Future[Ahead | None], worker: Worker, wrong: IsthmusError) -> None:
-    """Hand the package that was read ahead back to the queue."""
-    waiting = ahead.exception() or ahead.result()
-    if isinstance(waiting, Ahead):
-        worker.ledger.packages.fail(waiting.claimed, "given back", type(wrong).__name__, retryable=True)
+def _give_back(item: Ahead, ahead: Future[Ahead | None], worker: Worker, wrong: IsthmusError) -> None:
+    """Hand the package in hand, unless it has ended, and the one read ahead back to the queue."""
+    for waiting in (item, ahead.exception() or ahead.result()):
+        if isinstance(waiting, Ahead):
+            with suppress(ConflictError):  # it is done, withheld, or another's
+                worker.ledger.packages.fail(waiting.claimed, "given back", type(wrong).__name__, retryable=True)
 
 
 def _stop_if_withheld(route: Route, item: Ahead, carried: Carried, worker: Worker) -> None:
@@ -286,21 +290,32 @@ def _stop_if_withheld(route: Route, item: Ahead, carried: Carried, worker: Worke
 
 def stop_if_parked(route: Route, run: str, ledger: Ledger, planned: int) -> None:
     """Stop an object of which more than its declared share waits for one cause: the parent's load is what failed."""
-    for reason in ledger.exceptions.counts(run, route.name):
-        if reason.kind == "parked" and reason.rows > max(PARKED_FLOOR, route.flow.parked * planned):
-            raise DataError(
-                f"{route.name}: {reason.rows:,} of {planned:,} rows wait for a {reason.waits_object} that "
-                f"{reason.field} names. Load {reason.waits_object} first (`isthmus rejected` says why rows of it are "
-                f"missing), then run again; parked rows go by themselves."
-            )
+    reason = too_many_parked(route, run, ledger, planned)
+    if reason is not None:
+        raise DataError(
+            f"{route.name}: {reason.rows:,} of {planned:,} rows wait for a {reason.waits_object} that "
+            f"{reason.field} names. Load {reason.waits_object} first (`isthmus rejected` says why rows of it are "
+            f"missing), then run again; parked rows go by themselves."
+        )
 
 
-def mass_change_allowance(route: Route, run: str, ledger: Ledger, tally: Tally) -> int | None:
-    """Return how many more rows this run may update or delete unasked; None once a person has approved it."""
+def too_many_parked(route: Route, run: str, ledger: Ledger, planned: int) -> Reason | None:
+    """Return the cause for which more than the declared share of a run waits, if there is one."""
+    most = max(PARKED_FLOOR, route.flow.parked * planned)
+    reasons = ledger.exceptions.counts(run, route.name)
+    return next((reason for reason in reasons if reason.kind == "parked" and reason.rows > most), None)
+
+
+def mass_change_allowance(route: Route, run: str, ledger: Ledger) -> int | None:
+    """Return how many more rows this run may update or delete unasked; None once a person has approved it.
+
+    What the run has changed so far is counted over all workers and all tries.
+    """
     if ledger.approvals.is_approved(run, route.name, MASS_CHANGE):
         return None
     held = ledger.keys.count(route.object, route.flow.target)
-    return max(0, max(MASS_CHANGE_FLOOR, int(route.flow.mass_change * held)) - tally.counts["updated"])
+    changed = sum(flow.rows_updated for flow in ledger.packages.progress(run) if flow.flow == route.name)
+    return max(0, max(MASS_CHANGE_FLOOR, int(route.flow.mass_change * held)) - changed)
 
 
 def _throttle(rows_per_s: float | None, carried: Carried, worker: Worker) -> None:
@@ -312,7 +327,14 @@ def _throttle(rows_per_s: float | None, carried: Carried, worker: Worker) -> Non
 
 
 def finish_load(route: Route, run: str, worker: Worker) -> Tally:
-    """Index the key map, let parked rows go whose parents have come, and declare the object loaded."""
+    """Index the key map, let parked rows go whose parents have come, and declare the object loaded.
+
+    Raises DataError while a package of the run is not done: what is not all there is not loaded.
+    """
+    left = worker.ledger.packages.open(run, route.name)
+    if left:
+        said = ", ".join(f"{package.number} {package.state} {package.code}".strip() for package in left[:SHOWN_KEYS])
+        raise DataError(f"{route.name}: {len(left):,} packages of run {run} are not done ({said}); run it again.")
     worker.ledger.keys.index(route.object)
     if isinstance(route.target, Analyzes) and worker.ledger.flows.state(route.name).fill:
         route.target.analyze(tuple(dict.fromkeys(table.table for table in route.write.tables)))
@@ -339,7 +361,7 @@ def carry_keys(route: Route, run: str, worker: Worker, keys: pa.Array, label: st
             assert claimed is not None
             passing("after claim")
             item = Ahead(claimed, map_package(route, plan, Keys(raw_key(plan, chunk)), worker.ledger))
-            allowance = mass_change_allowance(route, run, worker.ledger, tally)
+            allowance = mass_change_allowance(route, run, worker.ledger)
             carried = _carry(route, item, worker, Care(worker.gate, allowance=allowance))
             tally.add(carried)
             remember(route, claimed, carried, worker.ledger)

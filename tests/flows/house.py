@@ -142,6 +142,10 @@ class House:
     def tables(self) -> list[str]:
         return [row[0] for row in self.ask("crm", "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")]
 
+    def packages(self, run: str) -> dict[str, int]:
+        """Count the packages of a run by their state."""
+        return dict(self.ask("ledger", "SELECT state, count(*) FROM ledger.packages WHERE run = %s GROUP BY 1", run))
+
     def content(self, without: Mapping[str, Sequence[str]] | None = None) -> dict[str, tuple[int, Any]]:
         """Return rows and an order-free checksum of every CRM table; `without` names columns to leave out."""
         found = {}
