@@ -111,14 +111,16 @@ def give_up(context: Any) -> None:
 )
 def initial_download() -> None:
     """Lay out the tasks: one group per object, in the order of the model's references."""
-    begun, loaded = begin(), {}
+    begun: Any = begin()
+    loaded: dict[str, Any] = {}
     for name, parents in PROJECT.objects.items():
         label = name.replace("_", " ").capitalize()
         loaded[name] = object_group.override(group_id=name, group_display_name=label)(name)
-        [begun, *(loaded[parent] for parent in parents)] >> loaded[name]
+        ([loaded[parent] for parent in parents] or [begun]) >> loaded[name]
+    waited_for = {parent for parents in PROJECT.objects.values() for parent in parents}
     proof = [check(), reconcile()]
-    for group in loaded.values():
-        group >> proof
+    for name in sorted(PROJECT.objects.keys() - waited_for):
+        loaded[name] >> proof
     proof >> publish()
 
 
@@ -150,7 +152,9 @@ def plan(name: str) -> list[str]:
 def load(name: str, reference: str) -> dict[str, int]:
     """Carry a set of packages; a second try goes on where the first one ended."""
     context: Any = get_current_context()
-    context["part"] = "packages " + reference.rpartition("/")[2]
+    _, *variant, packages = reference.split("/")
+    first, last = (int(number) for number in packages.split("-"))
+    context["part"] = " ".join([*variant, f"packages {first} to {last}" if last > first else f"package {first}"])
     with engine() as (orchestrate, params, run):
         return dict(orchestrate.load(params, run, name, reference, f"{reference}:{context['ti'].try_number}"))
 
