@@ -114,7 +114,7 @@ class Bench:
         change(CRM, "public", share)
         server.checkpoint()
         rows, kept, lsn = measure.touched(CRM), ledger_rows(), server.wal_position()
-        cost = self.engine(objects, gate=gate, approve=True)
+        cost = self.engine(objects, gate=gate, approve=share > 0)
         cost.said["target_rows"] = measure.touched(CRM) - rows
         cost.said["target_wal_records"] = measure.wal_of_tables(lsn, server.wal_position(), CRM)
         cost.said["ledger_rows"] = {k: v - kept.get(k, 0) for k, v in ledger_rows().items() if v != kept.get(k, 0)}
