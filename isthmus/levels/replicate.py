@@ -27,10 +27,12 @@ from isthmus.levels.failpoint import passing
 from isthmus.levels.package import Care, Carried, carry
 from isthmus.levels.resolve import Mapped, map_package, raw_key, read_raw
 from isthmus.levels.route import Route
+from isthmus.mapping.plan import ReadPlan
 
 LEASE = timedelta(minutes=5)
 PARKED_FLOOR = 100  # so few parked rows stop nothing, whatever their share
 SHOWN_KEYS = 20
+OTHER_WIDTH = 16  # bytes of a value whose length is not declared
 MASS_CHANGE = "mass change"
 MASS_CHANGE_FLOOR = 1_000  # below this many rows nobody is asked
 
@@ -76,10 +78,19 @@ def plan_load(route: Route, run: str, worker: Worker, within: KeyRange | None = 
     ledger.keys.prepare(route.object, (route.flow.source, route.flow.target))
     packages: list[str] = []
     for plan in route.reads:
-        ranges = route.source.partitions(plan.query, route.package_rows, within)
+        ranges = route.source.partitions(plan.query, package_rows(route, plan), within)
         packages += [package.id for package in ledger.packages.plan(run, route.name, ranges, plan.variant)]
     ledger.packages.reopen(run, route.name)  # planning again means that somebody has put the cause right
     return packages
+
+
+def package_rows(route: Route, plan: ReadPlan) -> int:
+    """Return how many rows a package may have: as asked, and no more than the source allows if all were wide."""
+    limits = route.source.capabilities()
+    tables = {source.alias: route.source.describe(source.table) for source in plan.query.sources}
+    columns = [tables[reference.alias].column(reference.column) for reference in plan.query.columns]
+    width = sum((column.length or OTHER_WIDTH) if column else OTHER_WIDTH for column in columns)
+    return max(1, min(route.package_rows, limits.max_rows, limits.max_bytes // max(1, width)))
 
 
 def refuse_paused(route: Route, ledger: Ledger) -> FlowState:
