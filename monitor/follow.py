@@ -106,5 +106,5 @@ def _lines(
         if progress and progress.done == progress.packages and name not in told:
             told.add(name)
             cells = _cells(progress, watches[name])
-            shown = [f"{cell} {what}" for what, cell in zip(COLUMNS[2:], cells, strict=True) if cell != "·"]
+            shown = [f"{cell} {what}" for what, cell in zip(COLUMNS[3:], cells[1:], strict=True) if cell != "·"]
             console.print(f"  {object_of(name):<20} {', '.join(shown)}")

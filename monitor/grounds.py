@@ -114,12 +114,12 @@ def stand(urls: Mapping[str, str], asked: Wanted, say: Say, progress: Say) -> Ma
     kept = load_manifest(urls["isu"])
     if kept:
         refuse_other(kept, asked)
-        say(f"Keeping the landscape that stands: {described(kept)}. `isthmus demo --fresh` makes a new one.")
+        say(f"Keeping the landscape that stands (`isthmus demo --fresh` makes a new one):\n{described(kept)}.")
     else:
         _refuse_foreign(urls)
         kept = _create(urls, asked, progress)
         planted = sum(found.count for found in kept.planted)
-        say(f"Created {described(kept)}: {sum(kept.rows.values()):,} rows in IS-U, {planted:,} defects among them.")
+        say(f"Created {described(kept)}:\n{sum(kept.rows.values()):,} rows in IS-U, {planted:,} defects among them.")
     crm = Project.load().connector("crm")
     try:
         install = getattr(crm, "install_journal")  # noqa: B009  only connectors with a journal have it

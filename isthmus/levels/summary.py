@@ -98,7 +98,7 @@ def print_summary(found: dict[str, Any], console: Console | None = None) -> None
     table.add_column("object", no_wrap=True)
     for what in COUNTS:
         table.add_column(SHOWN[what], justify="right", no_wrap=True)
-    table.add_column("both sides", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
     for name, counts in found["flows"].items():
         verdict = found["reconciliation"].get(name, {}).get("verdict", "")
         style = "green" if verdict == "agrees" else "bold red"
