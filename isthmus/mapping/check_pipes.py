@@ -18,7 +18,7 @@ from isthmus.mapping.spec import Call, Field, MappedField, MappedTable, MappingS
 
 NAMES = {"text": "text", "date": "a date", "time": "a time", "moment": "a moment", "integer": "a whole number"}
 ENDINGS = {"date": "date", "time": "time", "moment": "stamp", "integer": "integer", "boolean": "flag"}
-MAKERS = {"guid": (0, 1), "next": (1, 1), "count": (0, 1)}
+MAKERS = {"guid": (0, 1), "next": (1, 1)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +240,7 @@ def _changed_can_be_read(table: MappedTable, context: Context, scope: Scope) -> 
 
 
 def _make_is_known(make: Mapping[str, Call], tables: Sequence[MappedTable], scope: Scope) -> None:
-    """Columns are made by a guid, a number range or a count, in tables that are written."""
+    """Columns are made by a guid or a number range, in tables that are written."""
     by_alias = {table.alias: table for table in tables}
     for column, call in make.items():
         alias = column.rpartition(".")[0]

@@ -40,7 +40,7 @@ def _flow(node: Node, findings: Findings) -> Flow:
         object=form.word("object", required=there),
         source=form.word("from", required=there),
         target=form.word("to", required=there),
-        level=cast(Any, form.choice("level", ("replicate", "synchronize"), "replicate")),
+        level=cast(Any, form.choice("level", ("replicate",), "replicate")),
         gate=cast(Any, form.choice("gate", ("package", "run", "off"), "package")),
         mass_change=share,
         parked=parked,
