@@ -24,12 +24,24 @@ from isthmus.ledger.pairs import add_pairs
 from isthmus.ledger.values import Pairs
 
 CHUNK = 50_000
+STRETCH = 2_000  # from so many keys on it is worth a look whether they are neighbours
 
 _TRANSLATE = """
 SELECT array_agg(s.key), array_agg(t.key) FROM unnest(%b::text[]) AS k(key)
 JOIN {source} s ON s.key = k.key AND s.state = 'c' AND s.client = coalesce((SELECT client FROM ledger.systems
     WHERE system = {source_name}), '')
 JOIN {target} t ON t.id = s.id AND t.state = 'c'
+"""
+# Two stretches of the map joined by hash; each stops at `cap` rows, which says that the keys are too scattered.
+_STRETCH = """
+WITH s AS MATERIALIZED (SELECT key, id FROM {source} WHERE key >= %(low)s AND key <= %(high)s AND state = 'c'
+    AND client = coalesce((SELECT client FROM ledger.systems WHERE system = {source_name}), '') LIMIT %(cap)s),
+e AS MATERIALIZED (SELECT (SELECT count(*) FROM s) AS n, (SELECT id FROM s ORDER BY id LIMIT 1) AS low,
+    (SELECT id FROM s ORDER BY id DESC LIMIT 1) AS high),
+t AS MATERIALIZED (SELECT id, key FROM {target} WHERE (SELECT n FROM e) < %(cap)s AND state = 'c'
+    AND id >= (SELECT low FROM e) AND id <= (SELECT high FROM e) LIMIT %(cap)s)
+SELECT greatest((SELECT n FROM e), (SELECT count(*) FROM t)), array_agg(s.key), array_agg(t.key)
+FROM s JOIN t ON t.id = s.id
 """
 _KNOWN = """
 SELECT array_agg(s.key) FROM unnest(%b::text[]) AS k(key)
@@ -50,6 +62,7 @@ class Keys:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._leaves = Leaves(database)
+        self._scattered: set[tuple[str, ...]] = set()
 
     def prepare(self, object: str, systems: Sequence[str]) -> None:
         """Make an object's partitions before its initial load, without indexes where they are empty."""
@@ -73,7 +86,8 @@ class Keys:
         with self._database.transaction() as connection:
             if not len(coded.dictionary) or not all(self._holds(connection, name) for name in names):
                 return pa.nulls(len(keys), pa.string())
-            found, wanted = self._ask(connection, _TRANSLATE, coded.dictionary, source, *names)
+            answer = self._stretch(connection, coded.dictionary, source, *names)
+            found, wanted = answer or self._ask(connection, _TRANSLATE, coded.dictionary, source, *names)
         return wanted.take(pc.index_in(coded.dictionary, found)).take(coded.indices)
 
     def known(self, object: str, system: str, keys: pa.Array) -> pa.BooleanArray:
@@ -169,6 +183,26 @@ class Keys:
 
     def _holds(self, connection: Connection, name: str) -> bool:
         return self._leaves.exists(connection, name) and not is_empty(connection, name)
+
+    def _stretch(self, connection: Connection, keys: pa.Array, source: str, *leaves: str) -> list[pa.Array] | None:
+        """Translate neighbouring keys by reading their stretch of the map; None where they are scattered.
+
+        A package's own keys are neighbours, and mostly so are those of its parents, because ids follow keys.
+        """
+        if len(keys) < STRETCH or leaves in self._scattered:
+            return None
+        if not all(is_indexed(connection, name) for name in leaves):
+            return None
+        composed = sql.SQL(_STRETCH).format(
+            source=leaf(leaves[0]), target=leaf(leaves[1]), source_name=sql.Literal(source)
+        )
+        ends, cap = pc.min_max(keys).as_py(), 3 * len(keys)
+        asked = {"low": ends["min"], "high": ends["max"], "cap": cap}
+        rows, *columns = raw(connection).execute(composed, asked, binary=True).fetchone() or (cap,)
+        if rows >= cap:
+            self._scattered.add(leaves)
+            return None
+        return [pa.array(column or [], pa.string()) for column in columns]
 
     def _ask(self, connection: Connection, statement: str, keys: pa.Array, source: str, *leaves: str) -> list[pa.Array]:
         """Run a statement over chunks of sorted keys; neighbours in the map are then read together."""
