@@ -5,6 +5,7 @@ The CLI, the DAG and the tests call these functions and nothing deeper.  Between
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 import time
@@ -34,6 +35,7 @@ from isthmus.levels.replicate import (
 )
 from isthmus.levels.resolve import canonical_key, raw_key
 from isthmus.levels.route import Route, compile_route, flow_name, flows_in_order, opened
+from isthmus.mapping.live import check_live
 from isthmus.mapping.plan import ReadPlan
 from isthmus.mapping.spec import Flow, Scenario
 from isthmus.project import Project
@@ -113,10 +115,11 @@ def open_desk(
 def begin(desk: Desk, mode: Mode = "full", parameters: Mapping[str, Any] | None = None, run: str = "") -> str:
     """Begin a run (or find the one of that id again) and return its id.
 
-    Every mapping is compiled against the live systems first, so that a wrong file stops the run before it reads
-    a row; raises SpecError with all findings of all flows.
+    Every mapping is compared with the live systems first, so that a wrong file stops the run before it reads a
+    row; raises SpecError with all findings of all flows.
     """
     said = dict(parameters or {})
+    check_columns(desk, desk.flows(said.get("objects") or ()))
     findings: list[Finding] = []
     hashes: list[str] = []
     for flow in desk.flows(said.get("objects") or ()):
@@ -128,10 +131,20 @@ def begin(desk: Desk, mode: Mode = "full", parameters: Mapping[str, Any] | None 
             findings += wrong.findings
     if findings:
         raise SpecError(sorted(set(findings)))
-    started = desk.ledger.runs.start(
-        desk.scenario.name, "initial_download", mode, said, "".join(hashes)[:64], id=run or None
-    )
-    return started.id
+    whole = hashlib.sha256("".join(hashes).encode()).hexdigest()[:16]
+    return desk.ledger.runs.start(desk.scenario.name, "initial_download", mode, said, whole, id=run or None).id
+
+
+def check_columns(desk: Desk, flows: Sequence[Flow]) -> None:
+    """Compare the mappings of these flows with the tables of the systems that answer; raises SpecError."""
+    systems = desk.project.systems
+    used = {(systems[name].speaks, flow.object) for flow in flows for name in (flow.source, flow.target)}
+    known = desk.project.catalogue.mappings
+    mapped = {spec.position.file: said for said, specs in known.items() for spec in specs}
+    findings, _, _ = check_live(desk.project.catalogue, desk.project)
+    wrong = [finding for finding in findings if finding.file not in mapped or mapped[finding.file] in used]
+    if wrong:
+        raise SpecError(wrong)
 
 
 def _identify(desk: Desk, flow: Flow) -> None:

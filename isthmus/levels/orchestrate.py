@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from typing import Any, cast
 
-from isthmus.errors import ConfigError, SpecError, SystemUnavailable, did_you_mean
+from isthmus.errors import ConfigError, SystemUnavailable, did_you_mean
 from isthmus.home import home
 from isthmus.ledger import Ledger
 from isthmus.levels import download as level
@@ -21,7 +21,6 @@ from isthmus.levels.outline import stamp
 from isthmus.levels.repair import compare_flow
 from isthmus.levels.route import flow_name
 from isthmus.levels.summary import summary
-from isthmus.mapping.live import check_live
 from isthmus.mapping.spec import Flow
 from isthmus.project import Project
 from isthmus.store import store_url
@@ -139,20 +138,7 @@ def begin(parameters: Parameters, run: str) -> str:
             known = desk.ledger.runs.get(run)
             if known.state == "done" and known.scenario == desk.scenario.name:
                 return known.id
-        check_columns(desk, desk.flows(said["objects"]))
         return level.begin(desk, mode, said, run)
-
-
-def check_columns(desk: level.Desk, flows: Sequence[Flow]) -> None:
-    """Compare the mappings of these flows with the tables of the systems that answer; raises SpecError."""
-    systems = desk.project.systems
-    used = {(systems[name].speaks, flow.object) for flow in flows for name in (flow.source, flow.target)}
-    known = desk.project.catalogue.mappings
-    mapped = {spec.position.file: said for said, specs in known.items() for spec in specs}
-    findings, _, _ = check_live(desk.project.catalogue, desk.project)
-    wrong = [finding for finding in findings if finding.file not in mapped or mapped[finding.file] in used]
-    if wrong:
-        raise SpecError(wrong)
 
 
 def plan(parameters: Parameters, run: str, object_: str) -> list[str]:

@@ -94,11 +94,13 @@ def reconcile(route: Route, ledger: Ledger) -> Reconciliation:
         _sum(ours, paired, pc.drop_null(keys), route, names)
     for records in target_side(route, None):
         _sum(theirs, records, records.key, route, names)
+        broken = pc.unique(records.rejects["key"].combine_chunks())  # a row is there, though it cannot be read
+        theirs.add(broken, pa.table({"unreadable": broken}), counts=True)
     missing = not_held(route, ledger, pc.drop_null(pa.concat_arrays(unpaired)))
     buckets = ours.differ(theirs)
     found = [details(route, ledger, names, buckets)] if len(buckets) else [DIFFERENCE.empty_table()]
     rows = int(ours.rows.sum()) + len(missing)
-    differences = pa.concat_tables([*found, lacking(missing)])
+    differences = without_held(route, ledger, pa.concat_tables([*found, lacking(missing)]))
     return Reconciliation(route.name, rows, int(theirs.rows.sum()), seen - rows, len(buckets), differences)
 
 
@@ -117,6 +119,14 @@ def not_held(route: Route, ledger: Ledger, keys: pa.Array) -> pa.Array:
         held = [fault.key for fault in faults if fault.flow == route.name and fault.state != "resolved"]
         kept.append(chunk.filter(pc.invert(pc.is_in(chunk, pa.array(held, pa.string())))))
     return pa.concat_arrays(kept)
+
+
+def without_held(route: Route, ledger: Ledger, differences: pa.Table) -> pa.Table:
+    """Leave out rows that came once and are rejected or parked now: they stand in the target as they last were."""
+    gone = pc.and_(pc.equal(differences["field"], "(row)"), pc.is_null(differences["source"]))
+    stale = pc.drop_null(differences.filter(gone)["key"].combine_chunks())
+    held = stale.filter(pc.invert(pc.is_in(stale, not_held(route, ledger, stale))))
+    return differences.filter(pc.invert(pc.is_in(differences["key"], held))) if len(held) else differences
 
 
 def lacking(keys: pa.Array) -> pa.Table:

@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 from isthmus.connector import Analyzes, KeyRange, Keys, Rejects, Where
 from isthmus.errors import ConflictError, DataError, IsthmusError, SystemUnavailable
 from isthmus.gate import Gate, frame_of
-from isthmus.ledger import Claimed, FlowState, Ledger, Package, Reason
+from isthmus.ledger import Claimed, Confirmation, FlowState, Ledger, Package, Reason
 from isthmus.levels.failpoint import passing
 from isthmus.levels.package import Care, Carried, carry
 from isthmus.levels.resolve import Mapped, map_package, raw_key, read_raw
@@ -121,11 +121,13 @@ def load(route: Route, run: str, worker: Worker, only: Sequence[str] | None = No
     """
     tally = Tally()
     refuse_paused(route, worker.ledger)
-    packages = worker.ledger.packages.list(run, route.name)
+    packages = [p for p in worker.ledger.packages.list(run, route.name) if p.variant in variants(route)]
     planned = sum(package.range.rows or 0 for package in packages)
+    only = [package.id for package in packages] if only is None else only
     if route.flow.gate == "run":
         gate_everything(route, packages, worker)
     take_over(route, run, worker)
+    set_aside(route, run, worker)
     if too_many_parked(route, run, worker.ledger, planned):  # what stopped an earlier try may have come meanwhile
         release_parked(route, run, worker)
     with ThreadPoolExecutor(1, thread_name_prefix="read") as reader:
@@ -214,6 +216,25 @@ def take_over(route: Route, run: str, worker: Worker) -> None:
         if package.state == "claimed" and died(package.worker, worker.name):
             with suppress(ConflictError):  # somebody was quicker
                 worker.ledger.packages.fail(as_claimed(package), "worker died", package.worker, retryable=True)
+
+
+def variants(route: Route) -> set[str]:
+    """Return the variants whose key ranges are planned; packages of explicit keys have names of their own."""
+    return {plan.variant for plan in route.reads}
+
+
+def set_aside(route: Route, run: str, worker: Worker) -> None:
+    """Close packages of explicit keys that were cut off.
+
+    Which keys they had is not lost: the ledger holds a release's keys as released, a delta's watermark has not
+    moved, a repair compares anew.
+    """
+    ledger = worker.ledger
+    for package in ledger.packages.open(run, route.name):
+        if package.variant not in variants(route):
+            claimed = ledger.packages.claim(run, route.name, worker.name, LEASE, [package.id], route.mapping_hash)
+            if claimed is not None:
+                ledger.confirm(claimed, Confirmation({}))
 
 
 def died(other: str, own: str) -> bool:
@@ -342,6 +363,8 @@ def finish_load(route: Route, run: str, worker: Worker) -> Tally:
 
     Raises DataError while a package of the run is not done: what is not all there is not loaded.
     """
+    take_over(route, run, worker)
+    set_aside(route, run, worker)
     left = worker.ledger.packages.open(run, route.name)
     if left:
         said = ", ".join(f"{package.number} {package.state} {package.code}".strip() for package in left[:SHOWN_KEYS])

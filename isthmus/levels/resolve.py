@@ -148,11 +148,11 @@ def constant(text: str, count: int) -> pa.Array:
 def raw_key(plan: ReadPlan, keys: pa.Array) -> tuple[pa.Array, ...]:
     """Spell canonical keys as a system's key columns.
 
-    A source may hold a key in an odd spelling (unpadded): where the key is one text column, the canonical text
-    itself is asked for too.
+    A source may hold a key in an odd spelling (unpadded, or in lower case where it is read as upper case): where
+    the key is one text column, those are asked for too.
     """
     if any(step.write is None for step in plan.key.steps):
-        return (keys,)
+        return (pc.unique(pa.concat_arrays([keys, pc.utf8_lower(keys)])),)
     arrays: tuple[pa.Array, ...] = (keys,)
     for step in reversed(plan.key.steps):
         assert step.write is not None
