@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE
 unexport VIRTUAL_ENV
 unexport PYTHONHOME
 export PATH := $(CURDIR)/$(BIN):$(PATH)
-CODE := isthmus connectors quality landscape dags
+CODE := isthmus connectors quality landscape monitor dags
 # Locks list hashes, never where a package was found.
 COMPILE = eval "$$($(BIN)/python .ci/pip_settings.py)" && $(BIN)/uv pip compile --quiet $${UV_FLAGS:-} --python $(BIN)/python \
 	--python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links

@@ -231,7 +231,8 @@ def reconcile_flow(desk: Desk, flow: Flow, run: str = "") -> Reconciliation:
 def download(
     desk: Desk, objects: Sequence[str] = (), mode: Mode = "full", keys: Sequence[str] = (), run: str = ""
 ) -> str:
-    """Run the whole initial download in this process and return the run's id."""
+    """Run the whole initial download (with `keys`: a request for a range) in this process; return the run's id."""
+    mode = "request" if keys else mode
     parameters = {"objects": list(objects), "keys": list(keys)}
     run = begin(desk, mode, parameters, run)
     try:

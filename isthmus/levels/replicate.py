@@ -68,13 +68,14 @@ class Tally:
 def plan_load(route: Route, run: str, worker: Worker, within: KeyRange | None = None) -> list[str]:
     """Cut the object into packages and write the plan down; planning again returns the same packages.
 
-    Takes the feed's cursor first, durably: a change made while the load runs is not lost.  Raises ConflictError
-    when the flow is paused.
+    Takes the feed's cursor first, durably: a change made while the load runs is not lost.  A request for some keys
+    (`within`) leaves the flow's state and cursor alone.  Raises ConflictError when the flow is paused.
     """
     ledger = worker.ledger
     refuse_paused(route, ledger)
-    fill = within is None and is_empty(route, ledger)
-    ledger.flows.begin_load(route.name, run, cursor=f"{worker.clock():%Y%m%d}", fill=fill)
+    if within is None:
+        cursor = f"{worker.clock():%Y%m%d}"
+        ledger.flows.begin_load(route.name, run, cursor=cursor, fill=is_empty(route, ledger))
     ledger.keys.prepare(route.object, (route.flow.source, route.flow.target))
     packages: list[str] = []
     for plan in route.reads:
@@ -373,7 +374,10 @@ def finish_load(route: Route, run: str, worker: Worker) -> Tally:
     if isinstance(route.target, Analyzes) and worker.ledger.flows.state(route.name).fill:
         route.target.analyze(tuple(dict.fromkeys(table.table for table in route.write.tables)))
     tally = release_parked(route, run, worker)
-    worker.ledger.flows.finish_load(route.name, run)
+    if worker.ledger.runs.get(run).mode == "request":  # a part came: neither is all there, nor did the feed move
+        worker.ledger.flows.touch(route.name, run)
+    else:
+        worker.ledger.flows.finish_load(route.name, run)
     return tally
 
 
