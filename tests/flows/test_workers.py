@@ -7,13 +7,15 @@ import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
+from isthmus.connector import KeyRange
 from isthmus.errors import ConflictError
 from isthmus.gate import OpenGate
 from isthmus.levels import replicate
-from isthmus.levels.download import begin, load_flow, plan_flow
+from isthmus.levels.download import begin, finish_flow, load_flow, plan_flow
 from isthmus.levels.package import Care, carry
 from isthmus.levels.replicate import MASS_CHANGE, read_ahead
 from isthmus.levels.route import flow_name
@@ -21,6 +23,7 @@ from tests.flows.conftest import Build
 from tests.flows.house import NUMBERS, OBJECTS, House
 
 PARENTS = OBJECTS[:-1]
+NOBODY = 2**22 + 1  # above the highest number a process may have
 
 
 def test_two_workers_at_once_carry_every_package_once(build: Build, journal: str) -> None:
@@ -141,3 +144,18 @@ def test_a_throttled_flow_waits_between_packages(build: Build) -> None:
 
 def short(seconds: float) -> None:
     time.sleep(0.02)
+
+
+def test_a_release_that_was_cut_off_does_not_stop_the_load_that_goes_on(build: Build, journal: str) -> None:
+    house = build(journal, False, PARENTS)
+    with house.desk() as desk:
+        run = begin(desk, run="cut off")
+        flow = desk.flow("contract")
+        plan_flow(desk, flow, run)
+        (cut,) = desk.ledger.packages.plan(run, flow_name(flow), [KeyRange(rows=1)], "released 9")
+        gone = f"{socket.gethostname()}:{NOBODY}"
+        assert desk.ledger.packages.claim(run, flow_name(flow), gone, timedelta(hours=1), [cut.id]) is not None
+        tally = load_flow(desk, flow, run)
+        finish_flow(desk, flow, run)
+        assert not desk.ledger.packages.open(run, flow_name(flow))
+    assert tally.counts["read"] == house.one("isu", "SELECT count(*) FROM ever")
