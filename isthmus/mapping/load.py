@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from isthmus.errors import ConfigError, Finding, SpecError
+from isthmus.errors import ConfigError, Finding, SpecError, did_you_mean
 from isthmus.mapping.document import Entries, place, read_document
 from isthmus.mapping.form import Findings, kind
 from isthmus.mapping.load_codes import load_codes, load_system
@@ -115,7 +115,7 @@ def build(reading: Reading) -> Catalogue:
     return Catalogue(
         models=models,
         mappings=_mappings(reading, models),
-        codes=_codes(reading),
+        codes=_codes(reading, systems),
         systems=systems,
         scenarios=_scenarios(reading),
     )
@@ -128,11 +128,27 @@ def _models(reading: Reading) -> Mapping[str, Model]:
     return models
 
 
-def _codes(reading: Reading) -> Mapping[str, CodeTable]:
+def _codes(reading: Reading, systems: Mapping[str, SystemSettings]) -> Mapping[str, CodeTable]:
     codes = {file.name: load_codes(file.root, reading.findings) for file in reading.of("codes")}
     for name, table in codes.items():
         _same_name("code", table.name, name, reading)
+    for system, settings in systems.items():
+        for name, values in settings.codes.items():
+            _add_codes(codes, name, system, values, reading)
     return codes
+
+
+def _add_codes(
+    codes: dict[str, CodeTable], name: str, system: str, values: Mapping[str, tuple[str, ...]], reading: Reading
+) -> None:
+    """Add what a system says of a code table in its own folder."""
+    if name not in codes:
+        reading.findings.add(place(name), f'there is no code table "{name}".{did_you_mean(name, codes)}')
+    elif system in codes[name].systems:
+        message = f'mappings/codes/{name}.yaml speaks for "{system}" already. Keep one of the two.'
+        reading.findings.add(place(name), message)
+    else:
+        codes[name] = replace(codes[name], systems={**codes[name].systems, system: values})
 
 
 def _scenarios(reading: Reading) -> Mapping[str, Scenario]:

@@ -41,10 +41,13 @@ def _spellings(key: Text, node: Node, findings: Findings) -> tuple[str, ...]:
 
 def load_system(root: Entries, findings: Findings) -> SystemSettings:
     """Read what is said once for a kind of system."""
-    form = Form(root, "a system", ("system", "about", "values"), findings)
+    form = Form(root, "a system", ("system", "about", "values", "codes"), findings)
     return SystemSettings(
         system=form.word("system", required=True),
         about=form.word("about", required=True),
         values={key: text.word for key, text in form.texts("values").items()},
+        codes={
+            key.word: _values(group(node, key.value, findings), findings) for key, node in form.entries("codes").pairs
+        },
         position=root.position,
     )

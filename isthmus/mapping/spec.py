@@ -288,11 +288,15 @@ class Scenario:
 
 @dataclass(frozen=True, slots=True)
 class SystemSettings:
-    """What is said once per kind of system (`mappings/<system>/_system.yaml`): values used as `$isu.logical_system`."""
+    """What is said once per kind of system (`mappings/<system>/_system.yaml`): values used as `$isu.logical_system`.
+
+    `codes` are its spellings for code tables that were there before it: table -> model value -> spellings.
+    """
 
     system: str
     about: str
     values: Mapping[str, str] = field(default_factory=dict)
+    codes: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
     position: Position = NOWHERE
 
 
