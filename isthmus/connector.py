@@ -8,6 +8,7 @@ batches whose columns are named `ALIAS.COLUMN`, `write` takes the rows of all ta
 from __future__ import annotations
 
 import enum
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
@@ -312,6 +313,7 @@ class Analyzes(Protocol):
         """Renew the statistics of tables."""
 
 
+@functools.cache
 def connector_class(kind: str) -> Callable[[Mapping[str, Any]], Connector]:
     """Return the connector registered under `kind`; raises ConfigError naming those installed."""
     known = {point.name: point for point in entry_points(group=GROUP)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -68,9 +69,28 @@ def create(
                 progress=lambda table, rows: status.update(f"{table}: {rows:,} rows"),
             )
         )
+    if isu_url is None and crm_url is None:
+        _settle()
     planted = sum(found.count for found in manifest.planted)
     console.print(f"{sum(manifest.rows.values()):,} rows for {contracts:,} contracts, {planted:,} defects planted.")
     console.print("`isthmus landscape show` lists them.")
+
+
+def _settle() -> None:
+    """Write down how the systems are reached, and let the store's ledger forget the landscape that stood here."""
+    from isthmus.home import private_folder
+    from isthmus.ledger.migrate import forget
+    from isthmus.store import ensure_database, store_url
+
+    folder = private_folder() / "connections"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("isu", "crm"):
+        file = folder / name
+        file.touch(mode=0o600)
+        file.write_text(ensure_database(name) + "\n", encoding="utf-8")
+    if not os.environ.get("ISTHMUS_DATABASE_URL"):
+        forget(store_url("owner"))
+        console.print("The store's ledger begins anew: it knows nothing of a landscape that stood here before.")
 
 
 @app.command()

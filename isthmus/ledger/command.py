@@ -14,6 +14,7 @@ from rich.table import Table
 
 from isthmus.errors import ConfigError, did_you_mean
 from isthmus.ledger.ledger import Ledger
+from isthmus.ledger.migrate import forget as forget_ledger
 from isthmus.ledger.migrate import migrate as migrate_ledger
 from isthmus.ledger.story import object_of, story
 from isthmus.ledger.values import RowException
@@ -55,6 +56,15 @@ def prune(days: Annotated[int, typer.Option(help="Keep what is younger than so m
     with open_ledger() as ledger:
         gone = ledger.prune(ledger.database.now() - timedelta(days=days))
     typer.echo(", ".join(f"{count} {what}" for what, count in gone.items()) + " removed.")
+
+
+@ledger_app.command("forget")
+def forget(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
+    """Begin with an empty ledger, because the systems were exchanged or made anew: keys and decisions are lost."""
+    if not yes:
+        typer.confirm("The key map, runs and decisions of this ledger are lost for good. Go on?", abort=True)
+    forget_ledger(store_url("owner"))
+    typer.echo("The ledger is empty.")
 
 
 def status() -> None:

@@ -32,6 +32,18 @@ def migrate(url: str) -> str:
     return HEAD
 
 
+def forget(url: str) -> None:
+    """Begin with an empty ledger: keys, runs, exceptions and decisions are gone for good; raises as `migrate` does."""
+    engine = connect(url)
+    try:
+        with unavailable(engine), engine.begin() as connection:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+            connection.execute(text("DROP SCHEMA IF EXISTS ledger CASCADE"))
+    finally:
+        engine.dispose()
+    migrate(url)
+
+
 def revision(connection: Connection) -> str | None:
     """Return the revision of the ledger in this database, None where there is none."""
     if connection.scalar(text("SELECT to_regclass('ledger.alembic_version')")) is None:

@@ -108,6 +108,14 @@ def prepare(
     trusted = identity.paired if trusting and not fresh else None
     identity = with_numbers(route, resolved.records, identity, ledger, trusted, fresh)
     written = spell(route.write, resolved.records, identity)
+    moved = pc.and_(identity.paired, pc.fill_null(pc.not_equal(written.key, identity.known), False))
+    if pc.any(moved).as_py():
+        said = (
+            f"its key in {route.flow.target} is another one than the key map knows. If the systems were exchanged "
+            "or made anew, `isthmus ledger forget` begins with an empty ledger"
+        )
+        resolved, identity = without(resolved, identity, moved, "key map disagrees", said)
+        written = spell(route.write, resolved.records, identity)
     bad = written.rejects.any()
     if bad is not None:
         refused_rows = rejected(written.rejects.table(resolved.records.key))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pyarrow as pa
@@ -30,9 +31,10 @@ def compare_flow(
     if wanted and len(keys):
         share = len(keys) / max(1, found.source_rows)
         if share > cap and len(keys) > 100:
+            enough = math.ceil(share * 100) / 100
             raise ConflictError(
                 f"{found.flow}: {len(keys):,} of {found.source_rows:,} rows ({share:.1%}) differ, more than the cap "
-                f"of {cap:.0%}. Look at the differences first; --cap {share:.2f} lets them all be sent."
+                f"of {cap:.0%}. Look at the differences first; --cap {enough:.2f} lets them all be sent."
             )
         if not dry_run:
             own = run or begin(desk, "repair", {"objects": [flow.object]})

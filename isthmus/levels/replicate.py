@@ -389,6 +389,7 @@ def release_parked(route: Route, run: str, worker: Worker) -> Tally:
 
 def carry_keys(route: Route, run: str, worker: Worker, keys: pa.Array, label: str) -> Tally:
     """Carry an explicit set of objects by canonical key: a release, a request, a delta, a repair."""
+    refuse_paused(route, worker.ledger)
     tally = Tally()
     packages = worker.ledger.packages
     for plan in route.reads:
