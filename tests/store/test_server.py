@@ -65,8 +65,11 @@ def test_killing_the_server_during_a_load_loses_only_what_was_not_committed(own:
     with psycopg.connect(url) as connection:
         connection.execute("INSERT INTO load VALUES (-1, 'committed')")
     load = loads.begin(url)
-    assert pid is not None
+    with psycopg.connect(url) as connection:
+        found = connection.execute("SELECT pid FROM pg_stat_activity WHERE query LIKE 'COPY load%'").fetchone()
+    assert pid is not None and found is not None
     os.kill(pid, signal.SIGKILL)
+    wait_for_end(found[0])  # a session notices the end of its server when it waits for its client
     assert loads.let_go(load)[0] != 0
     wait_for_end(pid)
     assert server.status(own).state == "stopped"
