@@ -12,18 +12,18 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from isthmus.connector import Analyzes, KeyRange, Keys, Rejects, Where
+from isthmus.connector import Analyzes, KeyRange, Keys, Where
 from isthmus.errors import ConflictError, DataError, IsthmusError, SystemUnavailable
 from isthmus.gate import Gate, frame_of
 from isthmus.ledger import Claimed, Confirmation, FlowState, Ledger, Package, Reason
 from isthmus.levels.failpoint import passing
+from isthmus.levels.findings import SHOWN_KEYS, remember, unreadable
 from isthmus.levels.package import Care, Carried, carry
 from isthmus.levels.resolve import Mapped, map_package, raw_key, read_raw
 from isthmus.levels.route import Route
@@ -31,7 +31,6 @@ from isthmus.mapping.plan import ReadPlan
 
 LEASE = timedelta(minutes=5)
 PARKED_FLOOR = 100  # so few parked rows stop nothing, whatever their share
-SHOWN_KEYS = 20
 OTHER_WIDTH = 16  # bytes of a value whose length is not declared
 MASS_CHANGE = "mass change"
 MASS_CHANGE_FLOOR = 1_000  # below this many rows nobody is asked
@@ -171,17 +170,6 @@ def gate_everything(route: Route, packages: Sequence[Package], worker: Worker) -
         raise DataError(f"{route.name}: nothing was written, the gate would withhold {'; '.join(bad)}.")
 
 
-def unreadable(route: Route, run: str, ledger: Ledger) -> None:
-    """Keep what the source could not read at all, each record by name and reason; its neighbours went on."""
-    if not isinstance(route.source, Rejects):
-        return
-    table = route.source.rejected()
-    if len(table):
-        said = {name: table[name] for name in ("key", "code", "message")}
-        kinds = {"state": pa.repeat(pa.scalar("rejected"), len(table)), "field": table["file"]}
-        ledger.exceptions.put(route.name, pa.table({**said, **kinds}), run)
-
-
 @dataclass(frozen=True, slots=True)
 class Ahead:
     """A package claimed, read and mapped, waiting to be written."""
@@ -273,34 +261,6 @@ def _carry(route: Route, item: Ahead, worker: Worker, care: Care) -> Carried:
         with suppress(ConflictError):  # fenced off: it is another's package by now
             worker.ledger.packages.fail(item.claimed, "held", str(held), retryable=True)
         raise
-
-
-def remember(route: Route, claimed: Claimed, carried: Carried, ledger: Ledger) -> None:
-    """Keep what the gate and the warn rules said of a package; nothing is kept where there is nothing to say."""
-    findings = [asdict(finding) for finding in carried.verdict.findings]
-    warned = warnings_of(carried)
-    if not warned and all(finding["state"] == "passed" for finding in findings):
-        return
-    verdict = "withheld" if carried.verdict.withheld else "warned"
-    said = {"findings": findings, "warnings": warned}
-    ledger.gate_results.put(route.name, verdict, said, claimed.run, claimed.id)
-
-
-def warnings_of(carried: Carried) -> list[dict[str, Any]]:
-    """Group the warnings of a package: field, code, message, how many rows, some of their keys."""
-    if carried.warnings is None or not len(carried.warnings):
-        return []
-    by = carried.warnings.group_by(["field", "code", "message"]).aggregate([("key", "list"), ("key", "count")])
-    return [
-        {
-            "field": row["field"],
-            "code": row["code"],
-            "message": row["message"],
-            "rows": row["key_count"],
-            "keys": row["key_list"][:SHOWN_KEYS],
-        }
-        for row in by.to_pylist()
-    ]
 
 
 def _give_back(item: Ahead, ahead: Future[Ahead | None], worker: Worker, wrong: IsthmusError) -> None:
