@@ -161,6 +161,24 @@ class RowsVanished(DataError):
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """What stood in one table of the target when it was read: the condition a change is written on.
+
+    `rows` holds raw columns of the target, `key` among them, plus `position` (int32), the position of the change
+    each row belongs to; several rows may share a position.  `absent` are positions for which no row was found;
+    where their key is known, `absent_keys` holds the key columns (plus `position`) of the rows that were missing:
+    one that stands there now breaks the condition.  A list of which one more row appeared is not noticed unless
+    its key is among `absent_keys`.
+    """
+
+    table: str
+    key: tuple[str, ...]
+    rows: pa.RecordBatch
+    absent: pa.Array | None = None
+    absent_keys: pa.RecordBatch | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Receipt:
     """What a target keeps, in the same transaction as the rows, to prove that a package arrived."""
 
@@ -178,6 +196,8 @@ class Change:
     `size` is the number of positions; `fill` promises that the object's tables were empty when its load began
     and that nobody else writes to them, so rows may be copied straight in.
     `deleted` marks positions whose delete marker travels (the mapped columns already say so).
+    `standing` makes the write conditional: a position of which a row stands differently now is left alone in every
+    table, with `Status.CONFLICT`; the others are written.
     """
 
     object: str
@@ -187,6 +207,7 @@ class Change:
     fill: bool = False
     dry_run: bool = False  # say what would happen, write nothing
     allowance: int | None = None  # refuse (ConflictError, nothing written) to update or delete more rows than this
+    standing: tuple[Standing, ...] = ()
 
 
 class Status(enum.IntEnum):
@@ -261,6 +282,7 @@ class Capabilities:
     journal: Literal["schema", "none"] = "none"
     atomic: bool = False  # all tables of a Change in one transaction
     promises: bool = False  # honours `TableRows.promised`
+    conditional: bool = False  # honours `Change.standing`
     max_rows: int = 50_000
     max_bytes: int = 64 << 20
 
