@@ -11,6 +11,7 @@ import enum
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from importlib.metadata import entry_points
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -125,6 +126,48 @@ class Keys:
 
 
 Where = KeyRange | Keys
+
+# --- what has changed in it ---------------------------------------------------------------------------------------
+
+FeedKind = Literal["date", "timestamp", "pointer", "snapshot"]
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """One table whose changes matter for an object, and how a changed row leads to the object's key.
+
+    `query` reads the object's raw key (its columns `key`, named `ALIAS.COL`) from a changed row of `alias`, the
+    table's alias in it.  `changed` are the columns that tell when a row changed (the latest of them counts), empty
+    where it has none of its own; `stamp` tells UTC stamps (YYYYMMDDhhmmss) from dates (YYYYMMDD).  `root` marks
+    the table whose rows are the objects themselves: a row deleted there is an object gone.
+    """
+
+    table: str
+    query: Query
+    key: tuple[str, ...]
+    changed: tuple[ColumnRef, ...] = ()
+    stamp: bool = False
+    alias: str = ""
+    root: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """What a feed read: raw keys of objects (which may repeat) and the position to read from next time.
+
+    `cursor` is opaque, versioned JSON text; store it only after the outcomes of the keys are durable.  `rows` counts
+    the change rows looked at, the overlap included.  `gone` are raw keys that the feed knows to be deleted.
+    """
+
+    keys: tuple[pa.Array, ...]
+    cursor: str
+    rows: int = 0
+    gone: tuple[pa.Array, ...] | None = None
+
+
+class FeedLost(DataError):
+    """A cursor that this feed cannot go on from without missing changes: begin anew, and compare everything once."""
+
 
 # --- what is changed in it ----------------------------------------------------------------------------------------
 
@@ -278,7 +321,8 @@ class Capabilities:
     keyset: bool = False
     joins: bool = False
     filters: bool = False
-    changes: Literal["none", "date", "timestamp", "pointer", "snapshot"] = "none"
+    changes: Literal["none", "date", "timestamp", "pointer", "snapshot"] = "none"  # the best feed it has ready
+    feeds: tuple[FeedKind, ...] = ()  # the kinds that `Feeds.poll` takes
     journal: Literal["schema", "none"] = "none"
     atomic: bool = False  # all tables of a Change in one transaction
     promises: bool = False  # honours `TableRows.promised`
@@ -317,6 +361,20 @@ class Connector(Protocol):
 
     def close(self) -> None:
         """Give back sessions and locks."""
+
+
+@runtime_checkable
+class Feeds(Protocol):
+    """A connector that can say which objects have changed since a cursor.  Feeds deliver keys, never rows."""
+
+    def poll(self, kind: FeedKind, watched: Sequence[Watched], cursor: str | None, now: datetime) -> Polled:
+        """Return the keys of objects changed since the cursor; polling twice from one cursor changes nothing.
+
+        Raises FeedLost when the cursor is none this feed can go on from, ConfigError when it has no such feed.
+        """
+
+    def begin_feed(self, kind: FeedKind, watched: Sequence[Watched], now: datetime) -> str:
+        """Return a cursor from which nothing that is committed after this moment is missed."""
 
 
 @runtime_checkable
