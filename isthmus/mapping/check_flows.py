@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from isthmus.mapping import check_sync
 from isthmus.mapping.document import place
 from isthmus.mapping.scope import Scope, lines_of, read_names
 from isthmus.mapping.spec import Field, Flow, MappingSpec, Scenario
@@ -42,6 +43,7 @@ def _flow_is_sound(flow: Flow, scenario: Scenario, scope: Scope) -> None:
     if all(there):
         _parents_travel_too(flow, scenario, scope)
         _required_fields_have_a_place(flow, scope)
+        check_sync.check(flow, scenario, scope)
 
 
 def _is_mapped(system: str, flow: Flow, scope: Scope) -> bool:

@@ -145,6 +145,9 @@ def _change_is_seen(table: MappedTable, aliases: Sequence[str], scope: Scope) ->
             'Add "changed: COLUMN | date", "changed: with ALIAS", or "changed: none" to accept that.'
         )
         scope.add(table.position, message)
+    if table.by and (not table.changed or table.changed == "none" or table.changed.startswith("with ")):
+        message = f'"by" tells who made the last change, but "{table.alias}" does not say when that was.'
+        scope.add(place(table.by[0], table.position), f'{message} Add "changed: COLUMN | date", or remove "by".')
     if table.changed.startswith("with "):
         alias = table.changed.split()[1]
         if alias == table.alias or alias not in aliases:

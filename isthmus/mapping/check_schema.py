@@ -118,7 +118,9 @@ def _columns_of_table(table: MappedTable) -> Iterator[tuple[str, str, Position]]
     for tie in table.ties:
         yield table.alias, tie.column, table.position
         yield tie.other_alias, tie.other_column, table.position
-    yield from ((table.alias, column, table.position) for column in (*table.valid, *table.fixed, *table.initial))
+    yield from (
+        (table.alias, column, table.position) for column in (*table.valid, *table.by, *table.fixed, *table.initial)
+    )
     if table.at and table.at != "today":
         yield *_parted(table.at), table.position
     if table.changed and table.changed != "none" and not table.changed.startswith("with "):

@@ -21,7 +21,7 @@ from isthmus.mapping.bind import (
 )
 from isthmus.mapping.conditions import fields_of, holds
 from isthmus.mapping.functions import Context
-from isthmus.mapping.plan import BoundPipe, ChangeDate, Presence, ReadField, ReadList, ReadPlan, ReadRule
+from isthmus.mapping.plan import BoundPipe, ChangeDate, Presence, ReadField, ReadList, ReadPlan, ReadRule, Stamp
 from isthmus.mapping.spec import Catalogue, Field, MappedField, MappedList, MappedTable, MappingSpec, Predicate, Rule
 
 
@@ -82,6 +82,7 @@ def compile_read(
             *change_dates(query, key.columns, tables),
             *(date for entry in lists for date in change_dates(entry.query, entry.parent, listed)),
         ),
+        stamps=stamps_of(query, tables),
     )
 
 
@@ -89,17 +90,35 @@ def change_dates(query: Query, key: tuple[str, ...], tables: Sequence[MappedTabl
     """Yield the change columns of the tables in a query, each with a query that reads keys and nothing else."""
     asked = {source.alias for source in query.sources}
     for table in tables:
-        if table.alias not in asked or table.changed in ("", "none") or table.changed.startswith("with "):
+        if table.alias not in asked:
             continue
-        columns, _, pipe = table.changed.partition("|")
-        for name in columns.split("+"):
-            column = ColumnRef(table.alias, name.strip().rpartition(".")[2])
+        names, stamp = changed_columns(table)
+        for name in names:
+            column = ColumnRef(table.alias, name)
             sources = reach(query, {column.alias, *(name.rpartition(".")[0] for name in key)})
             references = tuple(reference(name) for name in key)
             where = tuple(term for term in query.where if term.left.alias in {source.alias for source in sources})
-            yield ChangeDate(
-                Query(sources, references, references, where, query.distinct), key, column, "stamp" in pipe
-            )
+            yield ChangeDate(Query(sources, references, references, where, query.distinct), key, column, stamp)
+
+
+def changed_columns(table: MappedTable) -> tuple[tuple[str, ...], bool]:
+    """Return the columns of a table that tell when a row changed, and whether they are UTC stamps (else dates)."""
+    if table.changed in ("", "none") or table.changed.startswith("with "):
+        return (), False
+    columns, _, pipe = table.changed.partition("|")
+    return tuple(name.strip().rpartition(".")[2] for name in columns.split("+")), "stamp" in pipe
+
+
+def stamps_of(query: Query, tables: Sequence[MappedTable]) -> tuple[Stamp, ...]:
+    """Return what the rows of a query say of their last change, table by table."""
+    asked = {source.alias for source in query.sources}
+    found = []
+    for table in tables:
+        names, stamp = changed_columns(table)
+        if names and table.alias in asked:
+            at, by = ([f"{table.alias}.{name}" for name in every] for every in (names, table.by))
+            found.append(Stamp(tuple(at), tuple(by), stamp))
+    return tuple(found)
 
 
 def reach(query: Query, aliases: set[str]) -> tuple[Source, ...]:

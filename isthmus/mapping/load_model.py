@@ -11,10 +11,13 @@ from isthmus.mapping.grammar import Misread
 from isthmus.mapping.pipe import read_call
 from isthmus.mapping.spec import Field, ListField, Model, Type
 
-MODEL = ("object", "about", "key", "match", "variants", "fields", "each")
-FIELD = ("type", "meaning", "owner", "on_conflict", "unit", "personal", "required")
+MODEL = ("object", "about", "key", "match", "variants", "deleted", "fields", "each")
+MARKER = ("owner", "on_conflict", "edits")
+FIELD = ("type", "meaning", "owner", "on_conflict", "edits", "unit", "personal", "required")
 LIST = ("history", "match", "meaning", "fields")
 OWNERS = ("back_office", "front_office")
+ON_CONFLICT = ("owner", "newest", "hold")
+EDITS = ("both", "owner")
 WITH_ARGUMENT = {
     "text": "its length: text(40)",
     "code": "its code table: code(division)",
@@ -34,8 +37,23 @@ def load_model(root: Entries, findings: Findings) -> Model:
         lists=tuple(_list(key, node, findings) for key, node in form.entries("each").pairs),
         match=_match(form, findings),
         variants=form.word("variants"),
+        deleted=_marker(form, findings),
         position=root.position,
     )
+
+
+def _marker(form: Form, findings: Findings) -> Field:
+    """Read `deleted: {owner: ..., on_conflict: ..., edits: ...}`, the policy of the delete marker."""
+    marker = Form(form.entries("deleted"), '"deleted"', MARKER, findings)
+    return Field("deleted", "boolean", **_policy(marker), position=form.where("deleted"))
+
+
+def _policy(form: Form) -> dict[str, Any]:
+    return {
+        "owner": form.choice("owner", OWNERS, ""),
+        "on_conflict": form.choice("on_conflict", ON_CONFLICT, "owner"),
+        "edits": form.choice("edits", EDITS, "both"),
+    }
 
 
 def _match(form: Form, findings: Findings) -> tuple[tuple[str, ...], ...]:
@@ -73,8 +91,7 @@ def _field(key: Text, node: Node, findings: Findings) -> Field:
         args=args,
         meaning=form.word("meaning"),
         unit=form.word("unit"),
-        owner=cast(Any, form.choice("owner", OWNERS, "")),
-        on_conflict=cast(Any, form.choice("on_conflict", ("owner", "newest", "hold"), "owner")),
+        **_policy(form),
         personal=form.yes("personal"),
         required=form.yes("required"),
         position=key.position,

@@ -9,7 +9,11 @@ from isthmus.mapping.form import Findings, Form, group
 from isthmus.mapping.spec import Flow, Scenario
 
 SCENARIO = ("scenario", "about", "switches", "roles", "flows")
-FLOW = ("object", "from", "to", "level", "gate", "mass_change", "parked", "guard", "package_rows", "if")
+FLOW = (
+    *("object", "from", "to", "level", "gate", "mass_change", "parked", "guard", "package_rows"),
+    *("owners", "on_conflict", "if"),
+)
+LEVELS = ("replicate", "synchronize")
 
 
 def load_scenario(root: Entries, findings: Findings) -> Scenario:
@@ -40,12 +44,18 @@ def _flow(node: Node, findings: Findings) -> Flow:
         object=form.word("object", required=there),
         source=form.word("from", required=there),
         target=form.word("to", required=there),
-        level=cast(Any, form.choice("level", ("replicate",), "replicate")),
+        level=cast(Any, form.choice("level", LEVELS, "replicate")),
         gate=cast(Any, form.choice("gate", ("package", "run", "off"), "package")),
         mass_change=share,
         parked=parked,
         guard=cast(Any, form.choice("guard", ("repair", "report"), "report")),
         package_rows=int(rows),
+        owners=_words(form, "owners"),
+        on_conflict=_words(form, "on_conflict"),
         condition=form.word("if"),
         position=form.position,
     )
+
+
+def _words(form: Form, name: str) -> dict[str, str]:
+    return {key: text.word for key, text in form.texts(name).items()}

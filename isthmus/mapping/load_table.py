@@ -13,7 +13,7 @@ from isthmus.mapping.spec import Call, MappedTable, Pipe, Tie
 
 TABLE = (
     *("table", "tie", "lookup", "optional", "shared", "distinct", "valid", "at", "during"),
-    *("fixed", "initial", "changed", "if"),
+    *("fixed", "initial", "changed", "by", "if"),
 )
 NO_PIPE = Pipe(())  # of a line that could not be read: checks pass over it
 NO_TIE = (Tie("", "", ""),)
@@ -57,6 +57,7 @@ def _table(key: Text, node: Node, findings: Findings) -> MappedTable:
         fixed=_constants(form, "fixed"),
         initial=_constants(form, "initial"),
         changed=_changed(form, findings),
+        by=parsed(form.scalar("by"), read_columns, (), findings),
         condition=form.word("if"),
         position=key.position,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
@@ -96,6 +96,15 @@ class ChangeDate:
 
 
 @dataclass(frozen=True, slots=True)
+class Stamp:
+    """What a row of one table says of its last change: its date or stamp columns, and the columns that name who."""
+
+    at: tuple[str, ...]
+    by: tuple[str, ...] = ()
+    stamp: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ReadPlan:
     """How one system's rows become records of the model."""
 
@@ -114,6 +123,14 @@ class ReadPlan:
     known_as: Mapping[str, BoundPipe]
     constants: Mapping[str, str]
     changes: tuple[ChangeDate, ...] = ()
+    stamps: tuple[Stamp, ...] = ()
+
+    def stamped(self) -> ReadPlan:
+        """Return the plan that reads also when and by whom each record was changed; a plain read leaves that out."""
+        names = (name for item in self.stamps for name in (*item.at, *item.by))
+        references = (ColumnRef(*name.rsplit(".", 1)) for name in names)
+        columns = tuple(dict.fromkeys([*self.query.columns, *references]))
+        return replace(self, query=replace(self.query, columns=columns))
 
     def apply(self, root: pa.RecordBatch, lists: Mapping[str, pa.RecordBatch] | None = None) -> Records:
         """Turn raw rows into records; rows that cannot be converted are left out and told of in `rejects`."""
@@ -135,7 +152,8 @@ class Records:
     """Records of the model: one row per object, foreign keys as the canonical key text of the system they came from.
 
     `rejects` and `warnings` follow `REMARKS`; their positions count the raw rows, `positions` (int32) tells the
-    raw row of each record.  `seen` is how many raw rows came in.
+    raw row of each record.  `seen` is how many raw rows came in.  `changed_at` is the latest change as the system
+    stamps it (YYYYMMDD, or YYYYMMDDhhmmss in UTC), `changed_by` who it names; both only of a `stamped` plan.
     """
 
     key: pa.Array
@@ -148,6 +166,8 @@ class Records:
     positions: pa.Array
     seen: int
     apart: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # list -> what tells its histories apart
+    changed_at: pa.Array | None = None
+    changed_by: pa.Array | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from isthmus.mapping.plan import REMARKS, BoundPipe, ListRecords, ReadField, ReadList, ReadPlan, ReadRule, Records
+from isthmus.mapping.plan import (
+    REMARKS,
+    BoundPipe,
+    ListRecords,
+    ReadField,
+    ReadList,
+    ReadPlan,
+    ReadRule,
+    Records,
+    Stamp,
+)
 from isthmus.mapping.slices import slice_faults
 
 MASKED = "•••"
@@ -101,6 +111,7 @@ def read_records(plan: ReadPlan, root: pa.RecordBatch, lists: Mapping[str, pa.Re
             _warn_of_slices(entry, found[entry.name], warnings)
     deleted = run(plan.deleted, root)[0][0] if plan.deleted else None
     known = {other: run(pipe, root)[0][0] for other, pipe in plan.known_as.items()}
+    changed_at, changed_by = last_change(plan.stamps, root)
     records = Records(
         key=key,
         root=model,
@@ -112,8 +123,34 @@ def read_records(plan: ReadPlan, root: pa.RecordBatch, lists: Mapping[str, pa.Re
         positions=pa.array(np.arange(root.num_rows, dtype=np.int32)),
         seen=root.num_rows,
         apart={entry.name: entry.apart for entry in plan.lists},
+        changed_at=changed_at,
+        changed_by=changed_by,
     )
     return _passing(records, remarks.any())
+
+
+def last_change(stamps: Sequence[Stamp], root: pa.RecordBatch) -> tuple[pa.Array | None, pa.Array | None]:
+    """Return when each row was changed last, and by whom; None where the columns were not read or do not exist.
+
+    Of several tables the one with the latest stamp counts: an address changed after its partner names its own clerk.
+    """
+    there = set(root.schema.names)
+    known = [item for item in stamps if there.issuperset((*item.at, *item.by))]
+    if not known or len(known) < len(stamps):
+        return None, None
+    at = by = pa.nulls(root.num_rows, pa.string())
+    for item in known:
+        when = pc.max_element_wise(*(_said(root.column(name)) for name in item.at))
+        who = pc.coalesce(*(_said(root.column(name)) for name in item.by), pa.scalar(None, pa.string()))
+        later = pc.fill_null(pc.greater_equal(when, pc.fill_null(at, "")), False)
+        at, by = pc.if_else(later, when, at), pc.if_else(later, who, by)
+    return at, by if any(item.by for item in known) else None
+
+
+def _said(array: pa.Array) -> pa.Array:
+    """Return a column as text; what is blank or zero says nothing."""
+    text = pc.utf8_trim_whitespace(pc.cast(array, pa.string()))
+    return pc.if_else(pc.equal(pc.utf8_ltrim(text, "0"), ""), pa.scalar(None, pa.string()), text)
 
 
 def _key(plan: ReadPlan, root: pa.RecordBatch, remarks: Remarks) -> pa.Array:
@@ -238,4 +275,6 @@ def select(records: Records, rows: pa.Array) -> Records:
         deleted=None if records.deleted is None else records.deleted.take(rows),
         known_as={other: column.take(rows) for other, column in records.known_as.items()},
         positions=records.positions.take(rows),
+        changed_at=None if records.changed_at is None else records.changed_at.take(rows),
+        changed_by=None if records.changed_by is None else records.changed_by.take(rows),
     )

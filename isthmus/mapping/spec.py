@@ -30,7 +30,8 @@ class Field:
     """One field of an object of the shared model.
 
     `type` may carry arguments: `decimal(13.2)`, `text(40)`, `code(division)`, `ref(contract_account)`; they are
-    split into `type` and `args`.  `personal` marks personal data, masked wherever it is shown.
+    split into `type` and `args`.  `personal` marks personal data, masked wherever it is shown.  `edits` says who may
+    change it where it is synchronized: with `owner` a change on the other side is put right.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Field:
     unit: str = ""
     owner: Literal["back_office", "front_office", ""] = ""
     on_conflict: Literal["owner", "newest", "hold"] = "owner"
+    edits: Literal["both", "owner"] = "both"
     personal: bool = False
     required: bool = False  # a row without it is rejected
     position: Position = NOWHERE
@@ -68,6 +70,7 @@ class Model:
     lists: tuple[ListField, ...] = ()
     match: tuple[tuple[str, ...], ...] = ()
     variants: str = ""  # the field that tells variants apart
+    deleted: Field = Field("deleted", "boolean")  # who may set the delete marker, where the object is synchronized
     position: Position = NOWHERE
 
     def field(self, name: str) -> Field | None:
@@ -124,6 +127,7 @@ class MappedTable:
     `valid` names its slice columns (start, end) or (start date, start time, end date, end time), `at` the day a
     plain field reads: `today`, or a column reference `ALIAS.COL`; `during` names another alias whose slice must
     overlap this one.  `fixed` discriminates on read and fills on insert; `initial` fills on insert only.
+    `changed` tells when a row changed, `by` names the columns that say who did it (the first that is not blank).
     `where` filters on read only.  `condition` is a scenario switch (`if: devices`).
     """
 
@@ -140,6 +144,7 @@ class MappedTable:
     fixed: Mapping[str, str] = field(default_factory=dict)
     initial: Mapping[str, str] = field(default_factory=dict)
     changed: str = ""  # a pipe text, `none`, or `with <alias>`
+    by: tuple[str, ...] = ()
     condition: str = ""
     position: Position = NOWHERE
 
@@ -259,7 +264,10 @@ class CodeTable:
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """One object of a scenario: from where, to where, at which level, how carefully."""
+    """One object of a scenario: from where, to where, at which level, how carefully.
+
+    `owners` (field -> role) and `on_conflict` (field -> policy) say it otherwise than the model, for this flow alone.
+    """
 
     object: str
     source: str
@@ -270,6 +278,8 @@ class Flow:
     parked: float = 0.01  # share that may wait for one cause; more stops the object with one finding
     guard: Literal["repair", "report"] = "report"
     package_rows: int = 0  # 0: the scenario's default
+    owners: Mapping[str, str] = field(default_factory=dict)
+    on_conflict: Mapping[str, str] = field(default_factory=dict)
     condition: str = ""
     position: Position = NOWHERE
 
