@@ -10,6 +10,7 @@ from isthmus.ledger.confirm import confirm
 from isthmus.ledger.database import Clock, Database, connect, unavailable, utc_now
 from isthmus.ledger.events import Events
 from isthmus.ledger.exceptions import Exceptions
+from isthmus.ledger.feeds import Feeds
 from isthmus.ledger.flows import Flows
 from isthmus.ledger.keys import Keys
 from isthmus.ledger.migrate import check_current
@@ -29,6 +30,7 @@ class Ledger:
         self.keys = Keys(database)
         self.exceptions = Exceptions(database)
         self.flows = Flows(database)
+        self.feeds = Feeds(database)
         self.events = Events(database)
         self.counters = Counters(database)
         self.systems = Systems(database)

@@ -127,3 +127,4 @@ RECONCILIATIONS = _table("reconciliations", id=BigInteger, run=Text, flow=Text, 
 APPROVALS = _table(
     "approvals", run=Text, flow=Text, what=Text, share=Float, asked_at=STAMP, approved_by=Text, approved_at=STAMP
 )
+FEEDS = _table("feeds", flow=Text, system=Text, cursor=Text, run=Text, moved_at=STAMP)

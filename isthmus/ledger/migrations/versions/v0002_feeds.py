@@ -1,4 +1,4 @@
-"""Change feeds: how far each system's feed has been read for each flow."""
+"""Feeds: where each system's feed of changes stands, and the fingerprints that a snapshot feed compares with."""
 
 from __future__ import annotations
 
@@ -12,19 +12,47 @@ CREATE TABLE ledger.feeds (
     flow text NOT NULL,
     system text NOT NULL,
     cursor text NOT NULL,
-    moved_at timestamptz NOT NULL,
     run text NOT NULL DEFAULT '',
+    moved_at timestamptz NOT NULL,
     PRIMARY KEY (flow, system)
 );
+
+CREATE TABLE ledger.fingerprints (
+    flow text NOT NULL,
+    system text NOT NULL,
+    key text COLLATE "C" NOT NULL,
+    print uuid NOT NULL,
+    PRIMARY KEY (flow, system, key)
+);
+
+CREATE TABLE ledger.fingerprint_changes (
+    flow text NOT NULL,
+    system text NOT NULL,
+    cursor text NOT NULL,
+    key text COLLATE "C" NOT NULL,
+    print uuid
+);
+CREATE INDEX fingerprint_changes_cursor ON ledger.fingerprint_changes (flow, system);
 """
 
 COMMENTS = """
-COMMENT ON TABLE ledger.feeds IS 'How far each system''s feed of changes has been read for each flow.';
-COMMENT ON COLUMN ledger.feeds.flow IS 'Name of the flow: object.source.target.';
-COMMENT ON COLUMN ledger.feeds.system IS 'The system whose changes the feed brings.';
-COMMENT ON COLUMN ledger.feeds.cursor IS 'Position of the feed: opaque, versioned text; moves with what it brought.';
-COMMENT ON COLUMN ledger.feeds.moved_at IS 'When the position was last moved.';
+COMMENT ON TABLE ledger.feeds IS 'How far the feed of changes of each system has been taken over by each flow.';
+COMMENT ON COLUMN ledger.feeds.flow IS 'The flow that reads the feed.';
+COMMENT ON COLUMN ledger.feeds.system IS 'The system whose changes it reads.';
+COMMENT ON COLUMN ledger.feeds.cursor IS 'Position: opaque, versioned JSON of the feed; all before it is durable here.';
 COMMENT ON COLUMN ledger.feeds.run IS 'The run that moved it.';
+COMMENT ON COLUMN ledger.feeds.moved_at IS 'When it was moved.';
+COMMENT ON TABLE ledger.fingerprints IS 'Snapshot feeds: the fingerprint of each row whose outcome is durable.';
+COMMENT ON COLUMN ledger.fingerprints.flow IS 'The flow that reads the feed.';
+COMMENT ON COLUMN ledger.fingerprints.system IS 'The system the rows are of.';
+COMMENT ON COLUMN ledger.fingerprints.key IS 'Canonical key of the thing in that system.';
+COMMENT ON COLUMN ledger.fingerprints.print IS 'MD5 of all columns that were read of it.';
+COMMENT ON TABLE ledger.fingerprint_changes IS 'What a snapshot found different, until its cursor is moved to.';
+COMMENT ON COLUMN ledger.fingerprint_changes.flow IS 'The flow that reads the feed.';
+COMMENT ON COLUMN ledger.fingerprint_changes.system IS 'The system the rows are of.';
+COMMENT ON COLUMN ledger.fingerprint_changes.cursor IS 'The cursor that this snapshot gave.';
+COMMENT ON COLUMN ledger.fingerprint_changes.key IS 'Canonical key of the thing in that system.';
+COMMENT ON COLUMN ledger.fingerprint_changes.print IS 'Its fingerprint now; null where the row has vanished.';
 """
 
 
