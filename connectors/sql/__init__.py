@@ -52,6 +52,7 @@ class PostgresConnector:
             filters=True,
             journal="schema" if self._journal() else "none",
             atomic=True,
+            conditional=True,
             promises=True,
             max_rows=self.settings.max_rows,
         )
@@ -131,6 +132,7 @@ class PortableConnector:
             filters=True,
             journal="schema" if self._journal() else "none",
             atomic=True,
+            conditional=True,
             max_rows=self.settings.max_rows,
         )
 

@@ -24,7 +24,8 @@ class Settings:
 
     `client` is the SAP client every read is filtered by and every write is filled with; `client_columns` are
     the names it goes by.  `journal` says where receipts live: `schema`, `none`, or None to look.
-    `zeros_blank` makes a text of zeros only count as blank.
+    `zeros_blank` makes a text of zeros only count as blank.  `lock_seconds` is how long a conditional write waits
+    for a row that another session holds.
     """
 
     url: str
@@ -34,6 +35,7 @@ class Settings:
     journal: Literal["schema", "none"] | None = None
     zeros_blank: bool = True
     max_rows: int = 50_000
+    lock_seconds: float = 5.0
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Settings:
@@ -63,6 +65,7 @@ class Settings:
             journal=journal,
             zeros_blank=str(values.get("zeros_blank", True)).casefold() not in ("false", "no", "0"),
             max_rows=int(values.get("max_rows", 50_000)),
+            lock_seconds=float(values.get("lock_seconds", 5.0)),
         )
 
     @property

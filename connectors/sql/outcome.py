@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -30,9 +30,9 @@ class Raced(Exception):
 class Refused(Exception):
     """The database refused an attempt; `reason` makes the `PROBLEMS` row once a single position is to blame."""
 
-    def __init__(self, reason: Callable[[int], pa.Table]) -> None:
+    def __init__(self, reason: Callable[[int], pa.Table], status: Status = Status.REJECTED) -> None:
         super().__init__("refused")
-        self.reason = reason
+        self.reason, self.status = reason, status
 
 
 class Decided(Protocol):
@@ -56,14 +56,20 @@ class Decided(Protocol):
 
 @dataclass
 class Refusals:
-    """Which positions are out, and why; grows while a package is written."""
+    """Which positions are out, and why; grows while a package is written.
+
+    `late` is what a position counts as whose row another writer brought first.
+    """
 
     size: int
+    late: Status = Status.REJECTED
     mask: Mask = field(init=False)
+    status: np.ndarray[Any, np.dtype[np.uint8]] = field(init=False)
     problems: list[pa.Table] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.mask = np.zeros(self.size, np.bool_)
+        self.status = np.full(self.size, Status.REJECTED, np.uint8)
 
     @property
     def count(self) -> int:
@@ -82,10 +88,11 @@ class Refusals:
             return PROBLEMS.empty_table()
         return pa.concat_tables(self.problems).sort_by("position").combine_chunks()
 
-    def add(self, problems: Sequence[pa.Table]) -> None:
+    def add(self, problems: Sequence[pa.Table], status: Status = Status.REJECTED) -> None:
         """Take positions out, with their reasons."""
         for rows in problems:
             self.mask[rows["position"].to_numpy()] = True
+            self.status[rows["position"].to_numpy()] = status
             self.problems.append(rows)
 
 
@@ -122,7 +129,7 @@ def by_halves(positions: Positions, attempt: Callable[[int, int], None], refusal
                 todo += [(middle, high), (low, middle)]
                 continue
             bad += 1
-            refusals.add([refused.reason(int(positions[low]))])
+            refusals.add([refused.reason(int(positions[low]))], refused.status)
             if bad > refusals.budget:
                 raise too_many(refusals) from None
 
@@ -136,14 +143,14 @@ def too_many(refusals: Refusals) -> DataError:
     )
 
 
-def status_of(size: int, plans: Sequence[Decided], rejected: Mask) -> pa.Array:
+def status_of(size: int, plans: Sequence[Decided], refusals: Refusals) -> pa.Array:
     """Return one status per position: the root decides whether it is new, any table whether it changed."""
     status = np.zeros(size, np.uint8)
     for plan in plans:
         status[plan.touched] = Status.UPDATED
     if plans:
         status[plans[0].positions[plans[0].fresh]] = Status.INSERTED
-    status[rejected] = Status.REJECTED
+    status[refusals.mask] = refusals.status[refusals.mask]
     return pa.array(status)
 
 

@@ -27,11 +27,16 @@ from connectors.sql.outcome import (
     verbs,
 )
 from connectors.sql.read import BOUND_BLOCK, column_of, tuples
+from connectors.sql.standing import CHANGED, add_new, appeared_rows, changed_rows, conditions_of, locked_rows
 from connectors.sql.statement import Dialect, client_of, raw
 from connectors.sql.wanted import NUMBER, POSITION, Mask, Positions, Wanted, as_mask, problem_rows
-from isthmus.connector import DIFFERENCES, PROBLEMS, Change, Outcome, statuses
+from isthmus.connector import DIFFERENCES, PROBLEMS, Change, Outcome, Status, statuses
 
 REFUSING = (1364, 1644, 3819, 4025)  # MariaDB and MySQL call these operational: no default, SIGNAL, CHECK twice
+
+TAKEN = (1062, 1586)  # MariaDB and MySQL: the key is there already
+WAITED = (1205, 3572)  # they gave up waiting for a lock
+LOCKING = {"mysql": " FOR UPDATE", "mariadb": " FOR UPDATE", "oracle": " FOR UPDATE", "hana": " FOR UPDATE"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,24 +92,37 @@ class PortableWriter:
 
     def write(self, change: Change, *, receipts: bool) -> Outcome:
         """Apply a change; raises ConflictError when fenced, DataError when too many rows are refused."""
-        refusals = Refusals(change.size)
-        tables = prepared(change, self.catalogue, refusals)
+        import sqlalchemy as sa
+
+        refusals = Refusals(change.size, Status.CONFLICT if change.standing else Status.REJECTED)
+        tables, skip = prepared(change, self.catalogue, refusals), False
         with self.client.speaking() as connection:
             while True:
-                transaction = connection.begin()
                 try:
-                    outcome = self._once(connection, change, tables, refusals, receipts and not change.dry_run)
-                    transaction.rollback() if change.dry_run else transaction.commit()
-                    return outcome
+                    with connection.begin() as transaction:
+                        outcome = self._once(
+                            connection, change, tables, refusals, receipts and not change.dry_run, skip
+                        )
+                        if change.dry_run:
+                            transaction.rollback()
+                        return outcome
                 except Again:
-                    transaction.rollback()
                     tables = [wanted.without(refusals.mask) for wanted in tables]
-                except BaseException:
-                    transaction.rollback()
-                    raise
+                except sa.exc.OperationalError as error:
+                    if not change.standing or not held_elsewhere(error):
+                        raise
+                    if skip or connection.dialect.name not in LOCKING:
+                        return locked_out(change, refusals)
+                    skip = True
 
     def _once(
-        self, connection: Any, change: Change, tables: list[Wanted], refusals: Refusals, receipts: bool
+        self,
+        connection: Any,
+        change: Change,
+        tables: list[Wanted],
+        refusals: Refusals,
+        receipts: bool,
+        skip: bool,
     ) -> Outcome:
         receipt = change.receipt if receipts else None
         if receipt is not None:
@@ -112,27 +130,56 @@ class PortableWriter:
             if journal.judge(found, receipt):
                 counts = found.counts if found else {}
                 return Outcome(statuses(size=change.size), PROBLEMS.empty_table(), already=True, counts=counts)
+        if change.standing:
+            self._hold(connection, change, tables, refusals, skip)
+            tables = [wanted.without(refusals.mask) for wanted in tables]
         decisions = [self._decide(connection, wanted) for wanted in tables]
         shown = pa.concat_tables([d.differences for d in decisions]).sort_by("position") if change.dry_run else None
-        guard_mass_change(change, status_of(change.size, decisions, refusals.mask))
+        guard_mass_change(change, status_of(change.size, decisions, refusals))
         if not change.dry_run:
             decisions = self._apply(connection, decisions, refusals)
-        status, counts = status_of(change.size, decisions, refusals.mask), counted(decisions)
+        status, counts = status_of(change.size, decisions, refusals), counted(decisions)
         if receipt is not None:
             journal.portable_leave(connection, receipt, counts)
         return Outcome(status, refusals.table, shown, counts=counts)
+
+    def _hold(self, connection: Any, change: Change, tables: list[Wanted], refusals: Refusals, skip: bool) -> None:
+        """Lock what was read, where the database can, and take out what stands differently now."""
+        locking = "" if change.dry_run else LOCKING.get(connection.dialect.name, "")
+        if locking and connection.dialect.name in ("mysql", "mariadb"):
+            seconds = max(1, round(self.client.settings.lock_seconds))
+            connection.exec_driver_sql(f"SET SESSION innodb_lock_wait_timeout = {seconds}")
+        for condition in conditions_of(change, tables, self.catalogue, refusals):
+            wanted = condition.rows
+            lock = f"{locking} SKIP LOCKED" if locking and skip else locking
+            if condition.kind == "alone":
+                add_new(refusals, appeared_rows(self._unwanted(connection, wanted)[1], wanted.name), Status.CONFLICT)
+                continue
+            columns = [*dict.fromkeys((*wanted.key, *wanted.compared))]
+            stands = beside(wanted, self._current(connection, wanted, wanted.key, columns, lock))
+            if condition.kind == "absent":
+                found = as_mask(stands["there"].is_valid())
+                add_new(refusals, appeared_rows(wanted.positions[found], wanted.name), Status.CONFLICT)
+                continue
+            if locking and skip:
+                plain = beside(wanted, self._current(connection, wanted, wanted.key, wanted.key))
+                kept = as_mask(stands["there"].is_null()) & as_mask(plain["there"].is_valid())
+                add_new(refusals, locked_rows(wanted.positions[kept], wanted.name), Status.RETRYABLE)
+            add_new(refusals, different(wanted, stands), Status.CONFLICT)
 
     def _apply(self, connection: Any, decisions: list[Decision], refusals: Refusals) -> list[Decision]:
         touched = np.unique(np.concatenate([np.zeros(0, np.int32), *(d.touched for d in decisions)]))
         if not len(touched):
             return decisions
         before = refusals.count
-        by_halves(touched, lambda first, last: self._attempt(connection, decisions, first, last), refusals)
+        by_halves(
+            touched, lambda first, last: self._attempt(connection, decisions, first, last, refusals.late), refusals
+        )
         if refusals.count > before and any(d.wanted.spec.shared for d in decisions):
             raise Again
         return [decision.without(refusals.mask) for decision in decisions]
 
-    def _attempt(self, connection: Any, decisions: list[Decision], first: int, last: int) -> None:
+    def _attempt(self, connection: Any, decisions: list[Decision], first: int, last: int, late: Status) -> None:
         import sqlalchemy as sa
 
         table = ""
@@ -152,7 +199,9 @@ class PortableWriter:
                 raise
             number = f" {code}" if isinstance(code, int) else ""
             refused = f"the table refuses the row ({type(error.orig).__name__}{number})"
-            raise Refused(lambda at: problem_rows(np.array([at], np.int32), table, "", "refused", refused)) from None
+            first = late is Status.CONFLICT and repeated_key(error)
+            code, status = (CHANGED, late) if first else ("refused", Status.REJECTED)
+            raise Refused(lambda at: problem_rows(np.array([at], np.int32), table, "", code, refused), status) from None
 
     def _send(self, connection: Any, wanted: Wanted, verb: str, rows: pa.Table) -> None:
         """Execute one statement for many rows; the driver wants them as dictionaries."""
@@ -185,8 +234,10 @@ class PortableWriter:
         schema = f"{dialect.name(wanted.shape.schema)}." if wanted.shape.schema else ""
         return f"{schema}{dialect.name(wanted.shape.table.name)}"
 
-    def _current(self, connection: Any, wanted: Wanted, by: Sequence[str], columns: Sequence[str]) -> pa.Table:
-        """Return what stands in the table for the wanted rows' values of some columns."""
+    def _current(
+        self, connection: Any, wanted: Wanted, by: Sequence[str], columns: Sequence[str], lock: str = ""
+    ) -> pa.Table:
+        """Return what stands in the table for the wanted rows' values of some columns, locked if asked."""
         import sqlalchemy as sa
 
         described = [wanted.shape.column(name) for name in columns]
@@ -203,7 +254,7 @@ class PortableWriter:
                 )
                 ties.append(f"{dialect.name(wanted.shape.client)} = {held}")
             listed = ", ".join(dialect.name(name) for name in columns)
-            query = f"SELECT {listed} FROM {self._table(dialect, wanted)} WHERE {' AND '.join(ties)}"
+            query = f"SELECT {listed} FROM {self._table(dialect, wanted)} WHERE {' AND '.join(ties)}{lock}"
             found += connection.execute(sa.text(query), dialect.values).fetchall()
         values = zip(*found, strict=True) if found else [() for _ in columns]
         arrays = [column_of(list(v), column, column.name) for v, column in zip(values, described, strict=True)]
@@ -255,6 +306,37 @@ def beside(wanted: Wanted, current: pa.Table) -> pa.Table:
     joined = wanted.data.select([NUMBER, *key]).join(right, key, join_type="left outer").sort_by(NUMBER)
     first = np.unique(joined[NUMBER].to_numpy(), return_index=True)[1]
     return joined.take(pa.array(first))
+
+
+def different(wanted: Wanted, stands: pa.Table) -> pa.Table:
+    """Return rows of `PROBLEMS` for what is gone or stands differently, naming the columns that differ."""
+    gone = as_mask(stands["there"].is_null())
+    said = np.full(len(gone), "", object)
+    for name in wanted.compared:
+        differs = ~gone & unequal(stands[f"t.{name}"], wanted.data[name])
+        said[differs] = [f"{text}, {wanted.asked[name]}" if text else wanted.asked[name] for text in said[differs]]
+    broken = gone | (said != "")
+    return changed_rows(
+        pa.array(wanted.positions[broken], pa.int32()), wanted.name, pa.array(said[broken], pa.string())
+    )
+
+
+def held_elsewhere(error: Any) -> bool:
+    """Return whether a database gave up waiting for what another session holds."""
+    code = (getattr(error.orig, "args", None) or ("",))[0]
+    return code in WAITED or "database is locked" in str(code)
+
+
+def repeated_key(error: Any) -> bool:
+    """Return whether a database refused a row because its key, or another unique one, is taken."""
+    args = getattr(error.orig, "args", None) or ("",)
+    return args[0] in TAKEN or "UNIQUE constraint failed" in str(args[0])
+
+
+def locked_out(change: Change, refusals: Refusals) -> Outcome:
+    """Make the outcome of a change that waited in vain: nothing was written, all of it may go through later."""
+    add_new(refusals, locked_rows(np.arange(change.size, dtype=np.int32), change.object), Status.RETRYABLE)
+    return Outcome(status_of(change.size, [], refusals), refusals.table)
 
 
 def unequal(left: pa.ChunkedArray, right: pa.ChunkedArray) -> Mask:

@@ -26,6 +26,7 @@ from connectors.sql.outcome import (
     status_of,
 )
 from connectors.sql.stage import Stage, Stages, copy_in, encodable, target
+from connectors.sql.standing import CHANGED, Held, conditions_of, locked_rows
 from connectors.sql.statement import client_of
 from connectors.sql.wanted import POSITION, Mask, Wanted, problem_rows
 from isthmus.connector import PROBLEMS, Change, Outcome, RowsVanished, Status, statuses
@@ -44,7 +45,7 @@ class Writer:
         """Apply a change; raises ConflictError when fenced, DataError when too many rows are refused."""
         import psycopg
 
-        refusals = Refusals(change.size)
+        refusals = Refusals(change.size, Status.CONFLICT if change.standing else Status.REJECTED)
         tables = prepared(change, self.catalogue, refusals)
         with self.client.speaking() as session:
             try:
@@ -56,7 +57,9 @@ class Writer:
     def _transaction(
         self, session: Any, change: Change, tables: list[Wanted], refusals: Refusals, receipts: bool
     ) -> Outcome:
-        stages = self._stages.ready(session, tables)
+        conditions = conditions_of(change, tables, self.catalogue, refusals)
+        made = self._stages.ready(session, [*tables, *(condition.rows for condition in conditions)])
+        stages, held = made[: len(tables)], Held(session, made[len(tables) :], conditions, self.client.settings)
         with session.transaction(force_rollback=change.dry_run):
             session.execute("SET CONSTRAINTS ALL IMMEDIATE")
             receipt = change.receipt if receipts and not change.dry_run else None
@@ -65,8 +68,9 @@ class Writer:
                 if journal.judge(found, receipt):
                     counts = found.counts if found else {}
                     return Outcome(statuses(size=change.size), PROBLEMS.empty_table(), already=True, counts=counts)
-            outcome = self._fill(session, change, tables, refusals) if change.fill and not change.dry_run else None
-            outcome = outcome or self._merge(session, change, stages, refusals)
+            fill = change.fill and not change.dry_run and not change.standing
+            outcome = self._fill(session, change, tables, refusals) if fill else None
+            outcome = outcome or self._merge(session, change, stages, held, refusals)
             if receipt is not None:
                 journal.leave(session, receipt, outcome.counts)
             return outcome
@@ -99,16 +103,20 @@ class Writer:
         if rows.num_rows:
             copy_in(session, target(wanted.shape), names, rows)
 
-    def _merge(self, session: Any, change: Change, stages: list[Stage], refusals: Refusals) -> Outcome:
+    def _merge(self, session: Any, change: Change, stages: list[Stage], held: Held, refusals: Refusals) -> Outcome:
         """Stage, compare, write what differs; positions refused on the way cost themselves only."""
         raced = False
+        if change.standing:
+            held.hold(refusals, lock=not change.dry_run)
+            stages = without(stages, refusals.mask)
         while True:
             try:
                 with session.transaction():
                     return self._once(session, change, stages, refusals, raced)
             except (Raced, Again) as reason:
                 raced = raced or isinstance(reason, Raced)
-                stages = [replace(stage, wanted=stage.wanted.without(refusals.mask)) for stage in stages]
+                held.judge(refusals)
+                stages = without(stages, refusals.mask)
 
     def _once(self, session: Any, change: Change, stages: list[Stage], refusals: Refusals, raced: bool) -> Outcome:
         settings, before = self.client.settings, refusals.count
@@ -121,10 +129,10 @@ class Writer:
         plans = [first_of_shared(plan, refusals.mask) for plan in plans]
         refuse_vanished(plans)
         shown = differences(session, plans, settings) if change.dry_run else None
-        guard_mass_change(change, status_of(change.size, plans, refusals.mask))
+        guard_mass_change(change, status_of(change.size, plans, refusals))
         if not change.dry_run:
             plans = self._apply(session, plans, refusals, raced)
-        return Outcome(status_of(change.size, plans, refusals.mask), refusals.table, shown, counts=counted(plans))
+        return Outcome(status_of(change.size, plans, refusals), refusals.table, shown, counts=counted(plans))
 
     def _apply(self, session: Any, plans: list[Plan], refusals: Refusals, raced: bool) -> list[Plan]:
         touched = np.unique(np.concatenate([np.zeros(0, np.int32), *(plan.touched for plan in plans)]))
@@ -138,14 +146,14 @@ class Writer:
 
         def attempt(first: int, last: int) -> None:
             within = "true" if (first, last) == whole else f"s.position BETWEEN {first} AND {last}"
-            self._attempt(session, plans, within, raced)
+            self._attempt(session, plans, within, raced, refusals.late)
 
         by_halves(touched, attempt, refusals)
         if refusals.count > before and any(plan.stage.wanted.spec.shared for plan in plans):
             raise Again
         return [plan.without(refusals.mask) for plan in plans]
 
-    def _attempt(self, session: Any, plans: list[Plan], within: str, raced: bool) -> None:
+    def _attempt(self, session: Any, plans: list[Plan], within: str, raced: bool, late: Status) -> None:
         import psycopg
 
         settings = self.client.settings
@@ -160,7 +168,20 @@ class Writer:
             if isinstance(error, psycopg.errors.UniqueViolation) and not raced:
                 raise Raced from None
             refused = error
-            raise Refused(lambda position: refusal(position, refused, names)) from None
+            first = isinstance(error, psycopg.errors.UniqueViolation) and late is Status.CONFLICT
+            status, code = (late, CHANGED) if first else (Status.REJECTED, CODES.get(error.sqlstate or "", "refused"))
+            raise Refused(lambda position: refusal(position, refused, names, code), status) from None
+        except psycopg.errors.LockNotAvailable:
+            if late is not Status.CONFLICT:
+                raise
+            session.execute("SET LOCAL lock_timeout = 100")  # having waited once, find out who it is
+            name = plans[0].stage.wanted.name
+            raise Refused(lambda at: locked_rows(np.array([at], np.int32), name), Status.RETRYABLE) from None
+
+
+def without(stages: list[Stage], refused: Mask) -> list[Stage]:
+    """Return the stages for the positions that are not refused."""
+    return [replace(stage, wanted=stage.wanted.without(refused)) for stage in stages]
 
 
 def fillable(wanted: Wanted) -> bool:
@@ -192,7 +213,7 @@ def first_of_shared(plan: Plan, refused: Mask) -> Plan:
     return plan.only(~np.isin(plan.numbers, later))
 
 
-def refusal(position: int, error: Any, names: Mapping[str, str]) -> pa.Table:
+def refusal(position: int, error: Any, names: Mapping[str, str], code: str) -> pa.Table:
     """Say why the target refused one position: rule and SQLSTATE, never the values."""
     said = error.diag
     rule = f"the rule {said.constraint_name}" if said.constraint_name else "a rule or trigger"
@@ -200,5 +221,5 @@ def refusal(position: int, error: Any, names: Mapping[str, str]) -> pa.Table:
     message = f"{rule} of the table refuses the row (SQLSTATE {error.sqlstate})"
     if not said.constraint_name and where and where[0].startswith("PL/pgSQL"):
         message += f", in {where[0]}"
-    table, code = names.get(said.table_name, said.table_name or ""), CODES.get(error.sqlstate, "refused")
+    table = names.get(said.table_name, said.table_name or "")
     return problem_rows(np.array([position], np.int32), table, said.column_name or "", code, message)
