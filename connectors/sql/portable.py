@@ -162,7 +162,7 @@ class PortableWriter:
                 add_new(refusals, appeared_rows(wanted.positions[found], wanted.name), Status.CONFLICT)
                 continue
             if locking and skip:
-                plain = beside(wanted, self._current(connection, wanted, wanted.key, wanted.key))
+                plain = beside(replace(wanted, written=()), self._current(connection, wanted, wanted.key, wanted.key))
                 kept = as_mask(stands["there"].is_null()) & as_mask(plain["there"].is_valid())
                 add_new(refusals, locked_rows(wanted.positions[kept], wanted.name), Status.RETRYABLE)
             add_new(refusals, different(wanted, stands), Status.CONFLICT)
