@@ -6,6 +6,7 @@ from sqlalchemy import Connection, select, update
 
 from isthmus.ledger import exceptions
 from isthmus.ledger.database import Database
+from isthmus.ledger.images import Images
 from isthmus.ledger.keys import Keys, run_number
 from isthmus.ledger.packages import COUNTED, P, hold
 from isthmus.ledger.pairs import add_pairs
@@ -13,7 +14,7 @@ from isthmus.ledger.tables import PACKAGES
 from isthmus.ledger.values import Claimed, Confirmation
 
 
-def confirm(database: Database, keys: Keys, claimed: Claimed, told: Confirmation) -> None:
+def confirm(database: Database, keys: Keys, images: Images, claimed: Claimed, told: Confirmation) -> None:
     """Store keys, exceptions and counts of a package and set it done, in one short transaction.
 
     The very same confirmation again is no error: the answer to the first may have been lost. Raises ConflictError
@@ -21,11 +22,14 @@ def confirm(database: Database, keys: Keys, claimed: Claimed, told: Confirmation
     """
     for pairs in told.pairs:
         keys.ensure(pairs)
+    images.ready(told.image_flow, told.image)
     with database.transaction() as connection:
         if _is_done(connection, claimed, told):
             return
         hold(connection, claimed)
         _pairs(connection, keys, claimed, told)
+        if told.image is not None:
+            images.write(connection, told.image_flow, told.image)
         if told.exceptions is not None:
             exceptions.put(connection, claimed.flow, told.exceptions, claimed.run, claimed.id, database.now())
         if told.resolved_keys is not None:

@@ -7,14 +7,17 @@ from types import TracebackType
 from typing import Self
 
 from isthmus.ledger.confirm import confirm
+from isthmus.ledger.conflicts import Conflicts
 from isthmus.ledger.database import Clock, Database, connect, unavailable, utc_now
 from isthmus.ledger.events import Events
 from isthmus.ledger.exceptions import Exceptions
 from isthmus.ledger.feeds import Feeds
 from isthmus.ledger.flows import Flows
+from isthmus.ledger.images import Images
 from isthmus.ledger.keys import Keys
 from isthmus.ledger.migrate import check_current
 from isthmus.ledger.packages import Packages
+from isthmus.ledger.queue import Queue
 from isthmus.ledger.registers import Approvals, Counters, Systems, gate_results, reconciliations
 from isthmus.ledger.runs import Runs
 from isthmus.ledger.values import Claimed, Confirmation
@@ -32,6 +35,9 @@ class Ledger:
         self.flows = Flows(database)
         self.feeds = Feeds(database)
         self.events = Events(database)
+        self.images = Images(database)
+        self.conflicts = Conflicts(database)
+        self.queue = Queue(database, self.keys, self.images)
         self.counters = Counters(database)
         self.systems = Systems(database)
         self.gate_results = gate_results(database)
@@ -56,7 +62,7 @@ class Ledger:
 
     def confirm(self, claimed: Claimed, confirmation: Confirmation) -> None:
         """Store what became of a package, all or nothing; raises ConflictError when its claim is void."""
-        confirm(self.database, self.keys, claimed, confirmation)
+        confirm(self.database, self.keys, self.images, claimed, confirmation)
 
     def prune(self, before: datetime) -> dict[str, int]:
         """Forget what is over: months of the trail, finished runs with packages, resolved exceptions, verdicts.

@@ -11,8 +11,11 @@ from sqlalchemy import (
     Float,
     Integer,
     MetaData,
+    SmallInteger,
     Table,
     Text,
+    Time,
+    Uuid,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -117,7 +120,89 @@ FLOWS = _table(
     paused_why=Text,
     paused_at=STAMP,
     throttle_rows_per_s=Integer,
+    draining=Boolean,
 )
+QUEUE = _table(
+    "queue",
+    flow=Text,
+    id=Uuid,
+    place=BigInteger,
+    version=BigInteger,
+    source_key=Text,
+    target_key=Text,
+    source_gone=Boolean,
+    target_gone=Boolean,
+    epoch=BigInteger,
+    claimed=BigInteger,
+    attempts=Integer,
+    run=Text,
+    since=STAMP,
+    seen_at=STAMP,
+)
+CLAIMS = _table(
+    "claims",
+    epoch=BigInteger,
+    flow=Text,
+    worker=Text,
+    state=Text,
+    keys=Integer,
+    again=Integer,
+    run=Text,
+    package=Text,
+    counts=JSONB,
+    claimed_at=STAMP,
+    lease_until=STAMP,
+    ended_at=STAMP,
+)
+IMAGE_FIELDS = _table("image_fields", flow=Text, field=Text, position=SmallInteger, type=Text)
+IMAGE_SHAPES = _table("image_shapes", flow=Text, number=SmallInteger, fields=ARRAY(Text))
+CONFLICTS = _table(
+    "conflicts",
+    number=BigInteger,
+    flow=Text,
+    id=Uuid,
+    field=Text,
+    kind=Text,
+    source_key=Text,
+    target_key=Text,
+    base=Text,
+    source_value=Text,
+    target_value=Text,
+    source_at=Text,
+    source_by=Text,
+    target_at=Text,
+    target_by=Text,
+    because=Text,
+    score=Float,
+    state=Text,
+    take=Text,
+    value=Text,
+    decided_by=Text,
+    decided_at=STAMP,
+    why=Text,
+    opened_at=STAMP,
+    last_seen=STAMP,
+    ended_at=STAMP,
+    times=Integer,
+    run=Text,
+)
+BLACKOUTS = _table(
+    "blackouts",
+    number=BigInteger,
+    flow=Text,
+    weekdays=ARRAY(SmallInteger),
+    from_time=Time,
+    until_time=Time,
+    zone=Text,
+    starts_at=STAMP,
+    ends_at=STAMP,
+    reason=Text,
+    made_by=Text,
+    made_at=STAMP,
+    lifted_by=Text,
+    lifted_at=STAMP,
+)
+LAGS = _table("lags", flow=Text, system=Text, polled_at=STAMP, newest_change_at=STAMP, waiting=BigInteger, oldest=STAMP)
 SYSTEMS = _table("systems", system=Text, fingerprint=Text, client=Text, identified_at=STAMP)
 COUNTERS = _table("counters", name=Text, next=BigInteger)
 GATE_RESULTS = _table(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from typing import Any, Literal
+from uuid import UUID
 
 import pyarrow as pa
 
@@ -120,7 +122,8 @@ class Confirmation:
 
     `counts` names read, inserted, updated, unchanged, rejected, parked and whatever else is worth keeping.
     `exceptions` has the columns of `EXCEPTIONS` (more are ignored, missing optional ones are null); several
-    rows of one key are the several faults of one row. `resolved_keys` are keys that passed this time.
+    rows of one key are the several faults of one row. `resolved_keys` are keys that passed this time. `image` is
+    what both sides of the synchronized flow `image_flow` hold from now on, as `Images.put` takes it.
     """
 
     counts: Mapping[str, int]
@@ -128,6 +131,8 @@ class Confirmation:
     exceptions: pa.Table | None = None
     resolved_keys: pa.Array | None = None
     digest: str = ""
+    image: pa.RecordBatch | None = field(default=None, repr=False)
+    image_flow: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +187,7 @@ class FlowState:
     paused_by: str = ""
     paused_why: str = ""
     throttle_rows_per_s: int | None = None
+    draining: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,3 +228,157 @@ class Approval:
     asked_at: datetime
     approved_by: str | None = None
     approved_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedKeys:
+    """The right to work on a set of queued things until the lease ends; sorted by id, all arrays of one length.
+
+    `versions` (int64) tells which report was seen; `keys` holds per system the key it reported, null where it did
+    not; `gone` says per system that its feed knows the row to be deleted; `attempts` (int32) counts former tries.
+    """
+
+    flow: str
+    epoch: int
+    worker: str
+    ids: pa.Array
+    versions: pa.Array
+    keys: Mapping[str, pa.Array]
+    gone: Mapping[str, pa.Array]
+    attempts: pa.Array
+    lease: timedelta
+    claimed_at: datetime
+
+
+CONFLICTS = pa.schema(
+    [
+        ("id", pa.binary(16)),
+        ("field", pa.string()),  # empty: the record as a whole
+        ("kind", pa.string()),  # one of CONFLICT_KINDS
+        ("source_key", pa.string()),
+        ("target_key", pa.string()),
+        ("base", pa.string()),
+        ("source_value", pa.string()),
+        ("target_value", pa.string()),
+        ("source_at", pa.string()),
+        ("source_by", pa.string()),
+        ("target_at", pa.string()),
+        ("target_by", pa.string()),
+        ("because", pa.string()),
+        ("score", pa.float64()),
+    ]
+)
+CONFLICT_KINDS = ("both changed", "refused", "duplicate", "vanished", "disagrees")
+ConflictState = Literal["open", "decided", "applied", "superseded", "closed"]
+Take = Literal["source", "target", "value"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What became of a claimed set, told after both sides hold what was written.
+
+    `again` are ids that go back to the queue; `image` is what both sides now agree on, as `Images.put` takes it;
+    `conflicts` has the columns of `CONFLICTS` and holds every conflict that stands for the settled ids;
+    `exceptions`, `resolved_keys` and `pairs` are as in a `Confirmation`.
+    """
+
+    again: pa.Array | None = None
+    image: pa.RecordBatch | None = field(default=None, repr=False)
+    conflicts: pa.Table | None = field(default=None, repr=False)
+    exceptions: pa.Table | None = field(default=None, repr=False)
+    resolved_keys: pa.Array | None = None
+    pairs: tuple[Pairs, ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
+    run: str = ""
+    package: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueDepth:
+    """How many things wait and are being worked on, since when the oldest is not agreed, and the end of the line."""
+
+    waiting: int
+    claimed: int
+    oldest: datetime | None = None
+    last_place: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """What two sides disagree on, and what was decided; values are personal data and stay out of its text."""
+
+    number: int
+    flow: str
+    id: UUID
+    field: str
+    kind: str
+    source_key: str | None
+    target_key: str | None
+    base: str | None = dataclasses.field(repr=False)
+    source_value: str | None = dataclasses.field(repr=False)
+    target_value: str | None = dataclasses.field(repr=False)
+    source_at: str | None
+    source_by: str | None
+    target_at: str | None
+    target_by: str | None
+    because: str | None = dataclasses.field(repr=False)
+    score: float | None
+    state: ConflictState
+    take: Take | None
+    value: str | None = dataclasses.field(repr=False)
+    decided_by: str | None
+    decided_at: datetime | None
+    why: str | None
+    opened_at: datetime
+    last_seen: datetime
+    ended_at: datetime | None
+    times: int
+    run: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConflictCount:
+    """How many conflicts of a flow stand for one kind, field and state, and since when the oldest."""
+
+    flow: str
+    kind: str
+    field: str
+    state: str
+    conflicts: int
+    oldest: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Blackout:
+    """A window in which a flow (`*`: every flow) does not run: times of day in a zone, or from and until.
+
+    `weekdays` (1 Monday to 7 Sunday, empty: every day) are those on which the window begins.
+    """
+
+    flow: str
+    reason: str
+    made_by: str
+    weekdays: tuple[int, ...] = ()
+    from_time: time | None = None
+    until_time: time | None = None
+    zone: str = "UTC"
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """How far a flow was behind when a feed was read: `waiting` things, the oldest reported at `oldest`."""
+
+    flow: str
+    system: str
+    polled_at: datetime
+    newest_change_at: datetime | None
+    waiting: int
+    oldest: datetime | None
+
+    @property
+    def behind(self) -> timedelta:
+        """For how long the oldest reported change has waited; nothing when none waits."""
+        return timedelta() if self.oldest is None else max(self.polled_at - self.oldest, timedelta())
