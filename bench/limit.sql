@@ -339,8 +339,8 @@ WITH found AS MATERIALIZED (
   LEFT JOIN isu.everh h ON h.mandt = '100' AND h.vertrag = v.vertrag AND h.ab <= :today AND h.bis >= :today
   LEFT JOIN isu.everh l ON l.mandt = '100' AND l.vertrag = v.vertrag AND l.ab <= v.auszdat AND l.bis >= v.auszdat
   LEFT JOIN isu.eeinv n ON n.mandt = '100' AND n.vertrag = v.vertrag AND n.einzdat = v.einzdat AND n.stornokz = 'X'
-  LEFT JOIN isu.erch e ON e.mandt = '100' AND e.vertrag = v.vertrag AND e.simulation = '' AND e.stornodat = '00000000'
-       AND e.begabrpe <= v.auszdat AND e.endabrpe >= v.auszdat
+  LEFT JOIN LATERAL (SELECT * FROM isu.erch e WHERE e.mandt = '100' AND e.vertrag = v.vertrag AND e.simulation = ''
+       AND e.stornodat = '00000000' ORDER BY e.endabrpe DESC, e.belnr DESC LIMIT 1) e ON true
   LEFT JOIN crm.crmm_buag b ON b.client = '100' AND b.buag_id = bench.padded(v.vkonto, 12)
   LEFT JOIN crm.but000 q ON q.client = '100' AND q.partner = bench.padded(k.gpart, 10)
   LEFT JOIN crm.zisupod o ON o.client = '100' AND o.int_ui = rtrim(i.int_ui)

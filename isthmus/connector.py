@@ -82,12 +82,16 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One table in a query: how it is tied to those before it (`on`), and whether a missing row is allowed."""
+    """One table in a query: how it is tied to those before it (`on`), and whether a missing row is allowed.
+
+    `last` names a column of it: of several rows that are tied, the one with the highest value there is taken.
+    """
 
     alias: str
     table: str
     on: tuple[Comparison, ...] = ()
     optional: bool = True
+    last: str = ""
 
 
 @dataclass(frozen=True, slots=True)

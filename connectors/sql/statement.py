@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import decimal
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from connectors.sql.client import Settings
 from connectors.sql.describe import TYPES, Shape
-from isthmus.connector import Column, ColumnRef, Comparison, KeyRange, Query
+from isthmus.connector import Column, ColumnRef, Comparison, KeyRange, Query, Source
 from isthmus.errors import ConfigError, did_you_mean
 
 
@@ -221,9 +221,7 @@ class Resolved:
         listed = ", ".join(f"{expression} {self.dialect.name(f'c{i}')}" for i, expression in enumerate(columns))
         joins = []
         for source in self.query.sources[1:]:
-            on = [*(self.condition(c) for c in source.on), *self.of_client(source.alias)]
-            kind = "LEFT JOIN" if source.optional else "JOIN"
-            joins.append(f"{kind} {self.table(source.alias)} ON {' AND '.join(on) or '1 = 1'}")
+            joins.append(self.join(source))
         root = self.query.root.alias
         where = [*self.of_client(root), *(self.condition(c) for c in self.query.where), *conditions]
         return "\n".join(
@@ -235,6 +233,35 @@ class Resolved:
                 *([f"ORDER BY {self._order()}"] if self.query.key else []),
             ]
         )
+
+    def join(self, source: Source) -> str:
+        """Return one table as it is joined; of a table with `last`, the one row whose value there is the highest."""
+        on = [*(self.condition(c) for c in source.on), *self.of_client(source.alias)]
+        kind = "LEFT JOIN" if source.optional else "JOIN"
+        if source.last and not self.dialect.portable:
+            ordered = ", ".join(f"{column} DESC" for column in self._ranked(source))
+            where = f"WHERE {' AND '.join(on) or '1 = 1'} ORDER BY {ordered} LIMIT 1"
+            name = self.dialect.name(source.alias)
+            return f"{kind} LATERAL (SELECT * FROM {self.table(source.alias)} {where}) {name} ON true"
+        if source.last:
+            on.append(self._unbeaten(source))
+        return f"{kind} {self.table(source.alias)} ON {' AND '.join(on) or '1 = 1'}"
+
+    def _ranked(self, source: Source) -> list[str]:
+        """Return what orders the rows of a table with `last`: the column, then the key, so that one row comes first."""
+        names = dict.fromkeys([source.last, *self.shapes[source.alias].table.key])
+        return [self.at(ColumnRef(source.alias, name)) for name in names]
+
+    def _unbeaten(self, source: Source) -> str:
+        """Return the condition that no other row tied in the same way ranks higher, for databases without LATERAL."""
+        other = f"{source.alias}__later"
+        shapes = {**self.shapes, other: self.shapes[source.alias]}
+        twin = replace(self, shapes=shapes)
+        on = [replace(c, left=ColumnRef(other, c.left.column)) for c in source.on]
+        ranked = replace(source, alias=other)
+        higher = f"{_row(twin._ranked(ranked))} > {_row(self._ranked(source))}"
+        where = [*(twin.condition(c) for c in on), *twin.of_client(other), higher]
+        return f"NOT EXISTS (SELECT 1 FROM {twin.table(other)} WHERE {' AND '.join(where)})"
 
     @property
     def selected(self) -> tuple[ColumnRef, ...]:

@@ -169,6 +169,28 @@ class Reading(Material):
         values = sorted((row[f"A.{scratch.key}"], row[f"I.{scratch.value}"] or "-") for row in read)
         assert values == [(ids(3)[0], "a"), (ids(3)[0], "b"), (ids(3)[1], "-"), (ids(3)[2], "c")]
 
+    def test_of_several_tied_rows_the_last_one_is_taken_whole(
+        self, connector: Connector, scratch: Scratch, place: Place
+    ) -> None:
+        if not connector.capabilities().joins or scratch.item is None:
+            pytest.skip("joins nothing")
+        place(scratch.table, self.rows(scratch, ids(3)))
+        lines = [(ids(3)[0], "001", "b"), (ids(3)[0], "003", "c"), (ids(3)[0], "002", "c"), (ids(3)[2], "001", "a")]
+        place(scratch.item, self.items(scratch, lines))
+        on = (Comparison(ColumnRef("I", scratch.key), "=", ColumnRef("A", scratch.key)),)
+        query = self.query(scratch)
+        query = replace(
+            query,
+            sources=(*query.sources, Source("I", scratch.item, on, last=scratch.value)),
+            columns=(ColumnRef("A", scratch.key), ColumnRef("I", scratch.value), ColumnRef("I", scratch.line)),
+        )
+        read = self.table(connector.read(query, KeyRange())).to_pylist()
+        assert [tuple(row.values()) for row in read] == [
+            (ids(3)[0], "c", "003"),
+            (ids(3)[1], None, None),
+            (ids(3)[2], "a", "001"),
+        ]
+
     def test_distinct_gives_each_combination_once(self, connector: Connector, scratch: Scratch, place: Place) -> None:
         place(scratch.table, self.rows(scratch, ids(4), texts=["a", "b", "a", "b"]))
         name = ColumnRef("A", scratch.text)

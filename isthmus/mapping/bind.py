@@ -12,6 +12,8 @@ from isthmus.mapping.functions.registry import bind_all
 from isthmus.mapping.plan import BoundPipe
 from isthmus.mapping.spec import Catalogue, MappedTable, MappingSpec, Pipe, Position
 
+LAST = "last"  # the slice with the latest end, whatever day it is
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:
@@ -77,7 +79,7 @@ def source_of(
         Comparison(ColumnRef(table.alias, t.column), "=", ColumnRef(t.other_alias, t.other_column)) for t in table.ties
     ]
     on += fixed_terms(table, catalogue)
-    if table.at:
+    if table.at and table.at != LAST:
         day: ColumnRef | str = setting.today
         if table.at != "today":
             alias, _, column = table.at.partition(".")
@@ -86,7 +88,8 @@ def source_of(
         on += [Comparison(ColumnRef(table.alias, start), "<=", day), Comparison(ColumnRef(table.alias, end), ">=", day)]
     if table.during:
         on += overlap_terms(table, next(other for other in among if other.alias == table.during))
-    return Source(table.alias, table.table, tuple(on), optional)
+    last = slice_columns(table)[1] if table.at == LAST else ""
+    return Source(table.alias, table.table, tuple(on), optional, last)
 
 
 def overlap_terms(table: MappedTable, other: MappedTable) -> list[Comparison]:

@@ -10,6 +10,8 @@ from isthmus.mapping.document import place
 from isthmus.mapping.scope import Scope, all_tables, list_fields, misnamed, offered
 from isthmus.mapping.spec import MappedField, MappedList, MappedTable, MappingSpec, Model, Position
 
+AT = ("today", "last")
+
 
 def check(spec: MappingSpec, scope: Scope) -> None:
     """Check what a mapping names."""
@@ -126,10 +128,11 @@ def _slice_is_chosen(table: MappedTable, before: Mapping[str, MappedTable], scop
         if word and not table.valid:
             message = f'"{name}" needs to know the slices of "{table.alias}". Add "valid: AB + BIS".'
             scope.add(place(word, table.position), message)
-    if table.at and table.at != "today":
+    if table.at and table.at not in AT:
         alias, dot, _ = table.at.rpartition(".")
         if not dot:
-            message = f'"at" is today or a column such as ALIAS.COLUMN, not "{table.at}".'
+            hint = did_you_mean(table.at, AT)
+            message = f'"at" is today, last or a column such as ALIAS.COLUMN, not "{table.at}".{hint}'
             scope.add(place(table.at, table.position), message)
         elif alias not in before:
             known_alias(alias, before, scope, place(table.at, table.position))

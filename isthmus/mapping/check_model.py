@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from isthmus.mapping import check_refuse
 from isthmus.mapping.document import place
 from isthmus.mapping.scope import Scope
 from isthmus.mapping.spec import Field, ListField, Model
@@ -15,6 +16,7 @@ def check(scope: Scope) -> None:
         _key_and_match_name_fields(model, scope)
         _variants_name_a_code_field(model, scope)
         _types_name_what_exists(model.fields, scope)
+        check_refuse.check(model, scope)
         for entry in model.lists:
             _types_name_what_exists(entry.fields, scope)
             _list_is_sound(model, entry, scope)

@@ -39,13 +39,18 @@ def _rule_speaks_of_what_is_read(rule: Rule, spec: MappingSpec, model: Model, sc
         left = model.field(term.left)
         if not all(known) or left is None:
             continue
-        if term.operator in ORDERED and left.type in ("code", "boolean", "ref"):
-            message = f'"{term.left}" is {left.type}, which has no order. Compare it with =, <> or in (...).'
-            scope.add(place(term.left, part.position), message)
-        elif term.right_field:
-            _same_kind(term, left, model.field(term.right_field), part, scope)
-        else:
-            _literals_fit(term, left, part, scope)
+        comparison_fits(term, left, model.field(term.right_field) if term.right_field else None, part, scope)
+
+
+def comparison_fits(term: Term, left: Field, right: Field | None, part: Predicate, scope: Scope) -> None:
+    """Check that a comparison makes sense for the types of its fields, or for its field and its literals."""
+    if term.operator in ORDERED and left.type in ("code", "boolean", "ref"):
+        message = f'"{term.left}" is {left.type}, which has no order. Compare it with =, <> or in (...).'
+        scope.add(place(term.left, part.position), message)
+    elif term.right_field:
+        _same_kind(term, left, right, part, scope)
+    else:
+        _literals_fit(term, left, part, scope)
 
 
 def _is_read(name: str, part: Predicate, spec: MappingSpec, model: Model, scope: Scope) -> bool:

@@ -121,7 +121,7 @@ def _columns_of_table(table: MappedTable) -> Iterator[tuple[str, str, Position]]
     yield from (
         (table.alias, column, table.position) for column in (*table.valid, *table.by, *table.fixed, *table.initial)
     )
-    if table.at and table.at != "today":
+    if "." in table.at:
         yield *_parted(table.at), table.position
     if table.changed and table.changed != "none" and not table.changed.startswith("with "):
         position = place(table.changed, table.position)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, cast, get_args
 
 from isthmus.errors import did_you_mean
 from isthmus.mapping.document import Entries, Items, Node, Text, place
 from isthmus.mapping.form import Findings, Form, group, kind, one_value
 from isthmus.mapping.grammar import Misread
+from isthmus.mapping.load_table import parsed
 from isthmus.mapping.pipe import read_call
-from isthmus.mapping.spec import Field, ListField, Model, Type
+from isthmus.mapping.predicate import read_predicate
+from isthmus.mapping.spec import Field, ListField, Model, Refusal, Type
 
-MODEL = ("object", "about", "key", "match", "variants", "deleted", "fields", "each")
+MODEL = ("object", "about", "key", "match", "variants", "deleted", "fields", "each", "refuse")
 MARKER = ("owner", "on_conflict", "edits")
 FIELD = ("type", "meaning", "owner", "on_conflict", "edits", "unit", "personal", "required")
 LIST = ("history", "match", "meaning", "fields")
@@ -38,6 +41,7 @@ def load_model(root: Entries, findings: Findings) -> Model:
         match=_match(form, findings),
         variants=form.word("variants"),
         deleted=_marker(form, findings),
+        refuses=tuple(_refusals(form, findings)),
         position=root.position,
     )
 
@@ -46,6 +50,18 @@ def _marker(form: Form, findings: Findings) -> Field:
     """Read `deleted: {owner: ..., on_conflict: ..., edits: ...}`, the policy of the delete marker."""
     marker = Form(form.entries("deleted"), '"deleted"', MARKER, findings)
     return Field("deleted", "boolean", **_policy(marker), position=form.where("deleted"))
+
+
+def _refusals(form: Form, findings: Findings) -> Iterator[Refusal]:
+    for node in form.items("refuse"):
+        rule = Form(group(node, "refuse", findings), 'an entry of "refuse"', ("fields", "when", "because"), findings)
+        there = bool(rule.node.pairs)
+        when = parsed(rule.scalar("when", required=there), read_predicate, None, findings)
+        because = rule.word("because", required=there)
+        if there and not rule.has("fields"):
+            findings.add(rule.position, f'{rule.what} needs "fields", the fields that must not change. Add it.')
+        elif when is not None and because:
+            yield Refusal(rule.words("fields"), when, because, rule.position)
 
 
 def _policy(form: Form) -> dict[str, Any]:

@@ -89,8 +89,9 @@ def _compared(line: Line, left: Word, operator: Comparison) -> Term:
     number = line.word(LOOKS_LITERAL)
     if number is not None:
         raise Misread(number.position, f'a literal stands in quotes. Write "{number}" with them.')
+    at = line.here
     if line.sign("$"):
-        return Term(left, operator, Word("$" + _field(line), line.here))
+        return Term(left, operator, Word("$" + _field(line), at))
     return Term(left, operator, None, _field(line))
 
 

@@ -254,10 +254,11 @@ def _spread(positions: pa.Array, size: int) -> pa.Array:
 
 
 def _passing(records: Records, bad: pa.Array | None) -> Records:
-    """Leave out the rows under `bad`."""
+    """Leave out the rows under `bad`; what is rejected is not warned of as well."""
     if bad is None:
         return records
-    return select(records, pc.cast(pc.indices_nonzero(pc.invert(bad)), pa.int32()))
+    warned = records.warnings.filter(pc.invert(pc.take(bad, records.warnings["position"])))
+    return select(replace(records, warnings=warned), pc.cast(pc.indices_nonzero(pc.invert(bad)), pa.int32()))
 
 
 def select(records: Records, rows: pa.Array) -> Records:

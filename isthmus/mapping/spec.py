@@ -71,6 +71,7 @@ class Model:
     match: tuple[tuple[str, ...], ...] = ()
     variants: str = ""  # the field that tells variants apart
     deleted: Field = Field("deleted", "boolean")  # who may set the delete marker, where the object is synchronized
+    refuses: tuple[Refusal, ...] = ()
     position: Position = NOWHERE
 
     def field(self, name: str) -> Field | None:
@@ -125,10 +126,10 @@ class MappedTable:
 
     `ties` join it to tables before it and fill on write.  `lookup` tables are joined on read, never written.
     `valid` names its slice columns (start, end) or (start date, start time, end date, end time), `at` the day a
-    plain field reads: `today`, or a column reference `ALIAS.COL`; `during` names another alias whose slice must
-    overlap this one.  `fixed` discriminates on read and fills on insert; `initial` fills on insert only.
-    `changed` tells when a row changed, `by` names the columns that say who did it (the first that is not blank).
-    `where` filters on read only.  `condition` is a scenario switch (`if: devices`).
+    plain field reads: `today`, `last` (the latest slice there is), or a column `ALIAS.COL`; `during` names another
+    alias whose slice must overlap this one.  `fixed` discriminates on read and fills on insert; `initial` fills on
+    insert only.  `changed` tells when a row changed, `by` names the columns that say who did it (the first that is
+    not blank).  `where` filters on read only.  `condition` is a scenario switch (`if: devices`).
     """
 
     alias: str
@@ -174,6 +175,20 @@ class Predicate:
 class Rule:
     """A `reject` rule: rows for which `when` holds are rejected, `because` says why."""
 
+    when: Predicate
+    because: str
+    position: Position = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A `refuse` rule of the model: a change of one of `fields` is refused where `when` holds.
+
+    `when` speaks of the values the back office would get; `was.FIELD` is the one it has.  `because` names fields in
+    braces.
+    """
+
+    fields: tuple[str, ...]
     when: Predicate
     because: str
     position: Position = NOWHERE
