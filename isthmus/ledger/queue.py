@@ -201,14 +201,21 @@ class Queue:
         if agreed.image is not None:
             self._images.write(connection, claimed.flow, agreed.image)
         conflicts.settle(connection, claimed, agreed, now)
-        if agreed.exceptions is not None:
-            exceptions.put(connection, claimed.flow, agreed.exceptions, agreed.run, agreed.package, now)
-        if agreed.resolved_keys is not None:
-            exceptions.resolve(connection, claimed.flow, agreed.resolved_keys, now)
+        for flow, rows in sorted(by_way(claimed.flow, agreed.exceptions).items()):
+            exceptions.put(connection, flow, rows, agreed.run, agreed.package, now)
+        for flow, keys in sorted(by_way(claimed.flow, agreed.resolved_keys).items()):
+            exceptions.resolve(connection, flow, keys, now)
         if agreed.pairs:
             number, clients = run_number(connection, agreed.run), self._keys.clients(connection)
             for pairs in sorted(agreed.pairs, key=lambda pairs: pairs.object):
                 add_pairs(connection, pairs, clients, number)
+
+
+def by_way(flow: str, told: Any) -> Mapping[str, Any]:
+    """Return what is told per way of travel; what is told of the flow as a whole is told of its own way."""
+    if told is None:
+        return {}
+    return told if isinstance(told, Mapping) else {flow: told}
 
 
 def sides(flow: str) -> dict[str, str]:

@@ -133,6 +133,19 @@ class Approvals:
         with self._database.transaction() as connection:
             return connection.scalar(found) is not None
 
+    def stands(self, flow: str, what: str) -> bool:
+        """Say whether what was asked for a flow last, in whatever run, is approved and not spent."""
+        c = APPROVALS.c
+        last = select(c.approved_by).where(c.flow == flow, c.what == what).order_by(c.asked_at.desc()).limit(1)
+        with self._database.transaction() as connection:
+            return connection.scalar(last) is not None
+
+    def spend(self, flow: str, what: str) -> int:
+        """Let go of what was asked for a flow, now that it has happened; the trail keeps who approved it."""
+        c = APPROVALS.c
+        with self._database.transaction() as connection:
+            return connection.execute(APPROVALS.delete().where(c.flow == flow, c.what == what)).rowcount
+
     def waiting(self) -> list[Approval]:
         """Return what nobody has approved yet, oldest first."""
         c = APPROVALS.c
