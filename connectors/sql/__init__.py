@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
 
-from connectors.sql import check, describe, journal, partition, read, statement
+from connectors.sql import check, describe, feeds, feeds_install, journal, partition, read, statement
 from connectors.sql.client import PortableClient, PostgresClient, Settings
 from connectors.sql.describe import Shape
 from connectors.sql.portable import PortableWriter
@@ -17,11 +18,14 @@ from isthmus.connector import (
     Change,
     Check,
     Connector,
+    FeedKind,
     KeyRange,
     Outcome,
+    Polled,
     Query,
     Receipt,
     Table,
+    Watched,
     Where,
 )
 
@@ -55,6 +59,8 @@ class PostgresConnector:
             conditional=True,
             promises=True,
             max_rows=self.settings.max_rows,
+            changes="timestamp",
+            feeds=("date", "timestamp", "pointer"),
         )
 
     def check(self) -> list[Check]:
@@ -89,6 +95,34 @@ class PostgresConnector:
         """Make the tables of the journal, as `journal.sql` does; running it again changes nothing."""
         journal.install(self.client)
 
+    def poll(self, kind: FeedKind, watched: Sequence[Watched], cursor: str | None, now: datetime) -> Polled:
+        """Return the keys of objects changed since the cursor; raises FeedLost, ConfigError, SystemUnavailable."""
+        return feeds.poll_postgres(self.client, self._resolved, kind, watched, cursor, now)
+
+    def begin_feed(self, kind: FeedKind, watched: Sequence[Watched], now: datetime) -> str:
+        """Return a cursor from which nothing is missed; raises ConfigError where pointers are not installed."""
+        return feeds.begin_postgres(self.client, self._resolved, kind, watched, now)
+
+    def feed_script(self, watched: Sequence[Watched]) -> str:
+        """Return the SQL that records which rows of these tables are touched."""
+        return feeds_install.script(self.client, self._watched(watched))
+
+    def install_feed(self, watched: Sequence[Watched]) -> None:
+        """Run that SQL; what is recorded already stays as it is."""
+        feeds_install.install(self.client, self._watched(watched))
+
+    def remove_feed(self) -> list[str]:
+        """Take triggers and pointers away and return the tables that were recorded."""
+        return feeds_install.remove(self.client)
+
+    def show_feed(self, watched: Sequence[Watched]) -> list[feeds_install.Recorded]:
+        """Return how each of these tables is recorded."""
+        return feeds_install.show(self.client, self._watched(watched))
+
+    def prune_feed(self, cursors: Sequence[str]) -> int:
+        """Remove the pointers that none of these cursors needs and return how many."""
+        return feeds_install.prune(self.client, cursors)
+
     def analyze(self, tables: Sequence[str]) -> None:
         """Let the planner learn what a load brought: without it the next join may take minutes instead of one."""
         from psycopg import sql
@@ -109,6 +143,9 @@ class PostgresConnector:
         if not found and self.settings.journal == "schema":
             raise journal.missing(self.settings)
         return found
+
+    def _watched(self, watched: Sequence[Watched]) -> list[tuple[Watched, statement.Resolved]]:
+        return [(table, self._resolved(table.query)) for table in watched]
 
     def _resolved(self, query: Query) -> statement.Resolved:
         shapes = {source.alias: self.catalogue.shape(source.table) for source in query.sources}
@@ -134,6 +171,8 @@ class PortableConnector:
             atomic=True,
             conditional=True,
             max_rows=self.settings.max_rows,
+            changes="timestamp",
+            feeds=("date", "timestamp"),
         )
 
     def check(self) -> list[Check]:
@@ -173,6 +212,14 @@ class PortableConnector:
         """Make the table of the journal; running it again changes nothing."""
         with self.client.speaking() as connection, connection.begin():
             connection.exec_driver_sql(journal.PORTABLE)
+
+    def poll(self, kind: FeedKind, watched: Sequence[Watched], cursor: str | None, now: datetime) -> Polled:
+        """Return the keys of objects changed since the cursor; raises FeedLost, ConfigError, SystemUnavailable."""
+        return feeds.poll_portable(self.client, self._resolved, kind, watched, cursor, now)
+
+    def begin_feed(self, kind: FeedKind, watched: Sequence[Watched], now: datetime) -> str:
+        """Return a cursor from which nothing is missed; raises ConfigError for change pointers."""
+        return feeds.begin_portable(self.client, kind, now)
 
     def close(self) -> None:
         """Close every session."""

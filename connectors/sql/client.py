@@ -25,7 +25,8 @@ class Settings:
     `client` is the SAP client every read is filtered by and every write is filled with; `client_columns` are
     the names it goes by.  `journal` says where receipts live: `schema`, `none`, or None to look.
     `zeros_blank` makes a text of zeros only count as blank.  `lock_seconds` is how long a conditional write waits
-    for a row that another session holds.
+    for a row that another session holds.  `feed_overlap_s` is how far a feed by timestamp reads back (clock skew and
+    the longest transaction), `feed_day_slack_h` how long after midnight UTC a day still counts as not over.
     """
 
     url: str
@@ -36,6 +37,8 @@ class Settings:
     zeros_blank: bool = True
     max_rows: int = 50_000
     lock_seconds: float = 5.0
+    feed_overlap_s: float = 300.0
+    feed_day_slack_h: float = 12.0
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Settings:
@@ -66,6 +69,8 @@ class Settings:
             zeros_blank=str(values.get("zeros_blank", True)).casefold() not in ("false", "no", "0"),
             max_rows=int(values.get("max_rows", 50_000)),
             lock_seconds=float(values.get("lock_seconds", 5.0)),
+            feed_overlap_s=float(values.get("feed_overlap_s", 300.0)),
+            feed_day_slack_h=float(values.get("feed_day_slack_h", 12.0)),
         )
 
     @property
