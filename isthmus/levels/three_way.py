@@ -152,13 +152,15 @@ def newest(source: View, target: View) -> np.ndarray:
     return np.where(ahead, SOURCE, np.where(behind, TARGET, HELD))
 
 
-def refuse(merged: FieldMerge, base: Base, rows: np.ndarray, because: pa.Array) -> FieldMerge:
-    """Keep a field from travelling to the source side for some things, because a rule of the business forbids it."""
-    hit = rows & merged.to_source
+def refuse(merged: FieldMerge, base: Base, side: str, rows: np.ndarray, because: pa.Array) -> FieldMerge:
+    """Keep a field from travelling to a side for some things, because a rule of the business forbids it."""
+    travels = merged.to_source if side == "source" else merged.to_target
+    hit = rows & travels
     was = fitted(base.values[merged.policy.name], merged.policy.type)
     return replace(
         merged,
         to_source=merged.to_source & ~hit,
+        to_target=merged.to_target & ~hit,
         refused=merged.refused | hit,
         value=pc.if_else(pa.array(hit), was, merged.value),
         known=np.where(hit, base.known[merged.policy.name], merged.known),
@@ -174,17 +176,20 @@ def unwritable(policy: FieldPolicy) -> str:
 
 def same(left: pa.Array, right: pa.Array) -> np.ndarray:
     """Compare two arrays entry by entry; null equals null."""
-    return filled(pc.equal(left, right)) | (nulls(left) & nulls(right))
+    result: np.ndarray = filled(pc.equal(left, right)) | (nulls(left) & nulls(right))
+    return result
 
 
 def filled(mask: pa.Array) -> np.ndarray:
     """Turn an Arrow mask into numpy's, null counting as no."""
-    return np.asarray(pc.fill_null(mask, False))
+    result: np.ndarray = np.asarray(pc.fill_null(mask, False))
+    return result
 
 
 def nulls(array: pa.Array) -> np.ndarray:
     """Tell which entries are null."""
-    return np.asarray(pc.is_null(array))
+    result: np.ndarray = np.asarray(pc.is_null(array))
+    return result
 
 
 def fitted(array: pa.Array, kind: pa.DataType) -> pa.Array:

@@ -1,0 +1,147 @@
+"""Who is who: a claimed set of keys becomes a set of things, each with the key it bears on either side.
+
+The key map is believed first.  A thing it knows on one side only may be known by evidence: each system may store
+the other's key (EVERH and CRMD_ISUEXTA4 do).  Evidence that contradicts the key map, or itself, is a finding and
+pairs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from isthmus.ledger import Ledger
+from isthmus.levels.pair import Pair, Seen, Side, aligned, see
+from isthmus.levels.three_way import filled, nulls
+
+
+@dataclass(frozen=True, slots=True)
+class Met:
+    """A set of things and what both sides hold of them; all columns are aligned.
+
+    `ids` name the things, `asked` the queue's entries they stand for (another id where a key turned out to belong to
+    a known thing).  `paired` tells which the key map knows on both sides, `absorbed` which entries name a thing that
+    another entry of the set names already, `wrong` why evidence is not believed (null where all is well).
+    """
+
+    ids: pa.Array
+    asked: pa.Array
+    source_key: pa.Array
+    target_key: pa.Array
+    source: Seen
+    target: Seen
+    paired: np.ndarray
+    absorbed: np.ndarray
+    wrong: pa.Array
+
+    def key(self, side: str) -> pa.Array:
+        """Return the keys of a side."""
+        return self.source_key if side == "source" else self.target_key
+
+    def seen(self, side: str) -> Seen:
+        """Return what a side holds."""
+        return self.source if side == "source" else self.target
+
+
+def meet(pair: Pair, ids: pa.Array, reported: Mapping[str, pa.Array], ledger: Ledger) -> Met:
+    """Read both sides of a set of things and find out which rows are one thing.
+
+    `ids` are the queue's, `reported` the keys that feeds gave for them, by system (null where a side said nothing).
+    """
+    known = {side.name: ledger.keys.of_ids(pair.object, side.system, ids) for side in (pair.source, pair.target)}
+    keys = {
+        side.name: pc.coalesce(known[side.name], reported.get(side.system, pa.nulls(len(ids), pa.string())))
+        for side in (pair.source, pair.target)
+    }
+    paired = ~nulls(known["source"]) & ~nulls(known["target"])
+    source = see(pair.source, keys["source"])
+    keys["target"] = pc.coalesce(keys["target"], evidence(source, pair.target))
+    target = see(pair.target, keys["target"])
+    found = evidence(target, pair.source)
+    if filled(pc.is_valid(found))[nulls(keys["source"])].any():
+        keys["source"] = pc.coalesce(keys["source"], found)
+        source = see(pair.source, keys["source"])
+    met = Met(
+        ids=ids,
+        asked=ids,
+        source_key=keys["source"],
+        target_key=keys["target"],
+        source=source,
+        target=target,
+        paired=paired,
+        absorbed=np.zeros(len(ids), dtype=bool),
+        wrong=pa.nulls(len(ids), pa.string()),
+    )
+    return without_doubles(recognised(pair, met, ledger), pair)
+
+
+def evidence(seen: Seen, other: Side) -> pa.Array:
+    """Return the keys that the rows of one side say their counterparts have on the other."""
+    said = seen.records.known_as.get(other.system)
+    return pa.nulls(len(seen.at), pa.string()) if said is None else aligned(said, seen.at)
+
+
+def recognised(pair: Pair, met: Met, ledger: Ledger) -> Met:
+    """Give things found by evidence the id they have in the key map; mark where the key map or a row says otherwise."""
+    asked = ~met.paired
+    if not asked.any():
+        return replace(met, wrong=disagreeing(pair, met, pa.array(met.paired)))
+    rows = np.flatnonzero(asked)
+    owners = {}
+    for side in (pair.source, pair.target):
+        keys = met.key(side.name).take(pa.array(rows))
+        owners[side.name] = ledger.keys.find(pair.object, side.system, keys)
+    left, right = owners["source"], owners["target"]
+    clash = filled(
+        pc.and_(
+            pc.and_(pc.is_valid(left), pc.is_valid(right)),
+            pc.not_equal(left.cast(pa.binary()), right.cast(pa.binary())),
+        )
+    )
+    own = pc.coalesce(pc.coalesce(left, right), birth(pair, met, rows, ledger))
+    spread = np.full(len(met.ids), -1)
+    spread[rows] = np.arange(len(rows))
+    ids = pc.if_else(pa.array(asked), aligned(own, spread), met.ids)
+    taken = np.zeros(len(met.ids), dtype=bool)
+    taken[rows] = clash
+    said = f"the key map knows both keys as two different things of {pair.object}"
+    wrong = pc.if_else(pa.array(taken), pa.scalar(said), disagreeing(pair, met, pa.array(~taken)))
+    return replace(met, ids=ids, wrong=wrong)
+
+
+def birth(pair: Pair, met: Met, rows: np.ndarray, ledger: Ledger) -> pa.Array:
+    """Return the ids of things that nobody knows yet: from the source's key, else from the target's."""
+    found = None
+    for side in (pair.source, pair.target):
+        keys = met.key(side.name).take(pa.array(rows))
+        ids = ledger.keys.ids(pair.object, side.system, side.client, pc.fill_null(keys, ""))
+        ids = pc.if_else(pc.is_valid(keys), ids, pa.scalar(None, ids.type))
+        found = ids if found is None else pc.coalesce(found, ids)
+    return found
+
+
+def disagreeing(pair: Pair, met: Met, asked: pa.Array) -> pa.Array:
+    """Say where a row names another counterpart than the one it is paired with (domain: a finding, never a guess)."""
+    wrong = pa.nulls(len(met.ids), pa.string())
+    for here, other in ((pair.source, pair.target), (pair.target, pair.source)):
+        said, expected = evidence(met.seen(here.name), other), met.key(other.name)
+        odd = pc.and_(pc.fill_null(pc.not_equal(said, expected), False), asked)
+        text = f"{here.system} names another {pair.object} of {other.system} as its counterpart"
+        wrong = pc.if_else(odd, pa.scalar(text), wrong)
+    return wrong
+
+
+def without_doubles(met: Met, pair: Pair) -> Met:
+    """Mark entries that name a thing another entry names: the first one, known things before new ones, does the work."""
+    order = np.argsort(~met.paired, kind="stable")
+    absorbed = np.zeros(len(met.ids), dtype=bool)
+    ids = np.asarray(pc.dictionary_encode(met.ids.cast(pa.binary())).indices)[order]
+    _, first = np.unique(ids, return_index=True)
+    mask = np.ones(len(ids), dtype=bool)
+    mask[first] = False
+    absorbed[order] = mask
+    return replace(met, absorbed=absorbed)
