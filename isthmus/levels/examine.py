@@ -108,7 +108,9 @@ def presence(
     """
     deleted = next((policy for policy in pair.policies if policy.name == DELETED), None)
     owner = deleted.owner if deleted else "source"
-    create, vanished, uncreated = {}, {}, {}
+    create: dict[str, np.ndarray] = {}
+    vanished: dict[str, np.ndarray] = {}
+    uncreated: dict[str, np.ndarray] = {}
     for name, other in WAYS:
         lacks = usable & ~met.seen(name).there & met.seen(other).there
         gone = lacks & met.paired

@@ -29,7 +29,7 @@ UNKNOWN_THERE = "?"  # marks a foreign key that the common key space does not kn
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is to be written on one side: `rows` are the things (positions of the set), all else is aligned with them."""
+    """What is to be written on one side: `rows` are the things (positions of the set); the rest is aligned with it."""
 
     side: Side
     rows: np.ndarray
