@@ -48,6 +48,15 @@ SELECT array_agg(s.key) FROM unnest(%b::text[]) AS k(key)
 JOIN {source} s ON s.key = k.key AND s.state = 'c' AND s.client = coalesce((SELECT client FROM ledger.systems
     WHERE system = {source_name}), '')
 """
+_FIND = """
+SELECT array_agg(s.key), string_agg(uuid_send(s.id), '') FROM unnest(%(asked)b::text[]) AS k(key)
+JOIN {leaf} s ON s.key = k.key AND s.state = 'c' AND s.client = coalesce((SELECT client FROM ledger.systems
+    WHERE system = {system}), '')
+"""
+_OF_IDS = """
+SELECT array_agg(s.key), string_agg(uuid_send(s.id), '') FROM unnest(%(asked)b::bytea[]) AS k(id)
+JOIN {leaf} s ON s.id = encode(k.id, 'hex')::uuid AND s.state = 'c'
+"""
 _PAGE = """
 SELECT s.key, t.key FROM {source} s JOIN {target} t ON t.id = s.id AND t.state = 'c'
 WHERE s.state = 'c' AND (%(low)s::text IS NULL OR s.key >= %(low)s) AND (%(high)s::text IS NULL OR s.key < %(high)s)
@@ -99,6 +108,16 @@ class Keys:
                 return pa.repeat(pa.scalar(False), len(keys))
             (found,) = self._ask(connection, _KNOWN, coded.dictionary, system, name)
         return pc.is_in(coded.dictionary, found).take(coded.indices).fill_null(False)
+
+    def find(self, object: str, system: str, keys: pa.Array) -> pa.Array:
+        """Return the id (fixed_size_binary(16)) each confirmed key points to, null where it is not known."""
+        known, ids = self._match(_FIND, object, system, _whole(keys).cast(pa.string()))
+        return ids.take(pc.index_in(_whole(keys).cast(pa.string()), known))
+
+    def of_ids(self, object: str, system: str, ids: pa.Array) -> pa.Array:
+        """Return the confirmed key each thing bears in a system (text), null where it bears none."""
+        keys, known = self._match(_OF_IDS, object, system, _whole(ids))
+        return keys.take(pc.index_in(_whole(ids), known))
 
     def confirm_pairs(self, pairs: Pairs, run: str, *, pending: bool = False) -> int:
         """Write pairs outside of any package and return how many keys were new; raises ConflictError.
@@ -181,6 +200,25 @@ class Keys:
             names = [column.name for column in rows.description or ()]
             return [dict(zip(names, row, strict=True)) for row in rows]
 
+    def _match(self, statement: str, object: str, system: str, asked: pa.Array) -> tuple[pa.Array, pa.Array]:
+        """Return the keys and ids of one side that match what is asked, null left out; a key in several is once."""
+        name = leaf_name(object, system)
+        composed = sql.SQL(statement).format(leaf=leaf(name), system=sql.Literal(system))
+        wanted = pc.unique(asked.drop_null())
+        wanted = wanted.take(pc.sort_indices(wanted))
+        keys, ids = [pa.array([], pa.string())], [pa.array([], pa.binary(16))]
+        with self._database.transaction() as connection:
+            if not len(wanted) or not self._holds(connection, name):
+                return keys[0], ids[0]
+            if is_indexed(connection, name):
+                walk_indexes(connection)
+            for start in range(0, len(wanted), CHUNK):
+                part = {"asked": wanted.slice(start, CHUNK).to_pylist()}
+                found, things = raw(connection).execute(composed, part, binary=True).fetchone() or (None, None)
+                keys.append(pa.array(found or [], pa.string()))
+                ids.append(_things(things or b""))
+        return pa.concat_arrays(keys), pa.concat_arrays(ids)
+
     def _holds(self, connection: Connection, name: str) -> bool:
         return self._leaves.exists(connection, name) and not is_empty(connection, name)
 
@@ -226,6 +264,10 @@ def run_number(connection: Connection, run: str) -> int:
     if number is None:
         raise ConfigError(f"run {run!r} is not in the ledger; start it with runs.start before working for it")
     return number
+
+
+def _things(octets: bytes) -> pa.Array:
+    return pa.Array.from_buffers(pa.binary(16), len(octets) // 16, [None, pa.py_buffer(octets)])
 
 
 def _whole(keys: pa.Array | pa.ChunkedArray) -> pa.Array:

@@ -173,3 +173,19 @@ def test_whatever_happens_a_key_is_never_given_to_another_thing(
         assert len({id for _, id in set(living)}) == len(set(living)) == len({key for key, _ in set(living)})
         for side in sides:
             assert owner.setdefault(side["key"], side["id"]) == side["id"]
+
+
+def test_ids_are_found_by_key_and_keys_by_id(ledger: Ledger, run: Run) -> None:
+    keys = pa.array([f"{n:010d}" for n in range(60_000)])
+    ids = ledger.keys.ids("contract", "isu", "", keys)
+    ledger.keys.confirm_pairs(Pairs("contract", ids, {"isu": keys}), run.id)
+    asked = pa.array(["0000000007", None, "none", "0000059999", "0000000007"])
+    found = ledger.keys.find("contract", "isu", asked)
+    assert found.equals(ids.take(pa.array([7, None, None, 59_999, 7])))
+    assert ledger.keys.of_ids("contract", "isu", found).equals(asked.take(pa.array([0, None, None, 3, 0])))
+    assert ledger.keys.of_ids("contract", "crm", found).null_count == 5
+    assert ledger.keys.find("contract", "isu", keys).equals(ids)
+    ledger.keys.confirm_pairs(Pairs("contract", ids.slice(0, 1), {"crm": pa.array(["C0"])}), run.id, pending=True)
+    assert ledger.keys.of_ids("contract", "crm", ids.slice(0, 1)).to_pylist() == [None]
+    ledger.keys.retire("contract", "isu", keys.slice(0, 1))
+    assert ledger.keys.find("contract", "isu", keys.slice(0, 2)).is_valid().to_pylist() == [False, True]
