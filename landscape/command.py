@@ -1,8 +1,9 @@
-"""`isthmus landscape`: create, show and drop the demo landscape."""
+"""`isthmus landscape`: create, show, live in and drop the demo landscape."""
 
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -114,6 +115,44 @@ def show(
         where = f"{found.table}-{found.key}"
         table.add_row(str(found.number), found.name.replace("_", " "), f"{found.count:,}", where, found.expected)
     console.print(table)
+
+
+@app.command()
+def live(
+    changes: Annotated[int, typer.Option(min=1, help="How many records change, about.")] = 500,
+    seed: Annotated[int, typer.Option(help="The same seed on the same landscape does the same.")] = 1,
+    during: Annotated[
+        bool, typer.Option("--during", help="Only what happens in IS-U, as while CRM is being loaded.")
+    ] = False,
+    now: Annotated[str | None, typer.Option(help="The moment it happens, UTC; without it, now.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the manifest, with every key, as JSON.")] = False,
+    isu_url: IsuUrl = None,
+    crm_url: CrmUrl = None,
+) -> None:
+    """Play a day of business on both sides, and say what has to become of each change."""
+    from landscape.live import live as play
+
+    at = _moment(now)
+    manifest = _reached(lambda: play(_url(isu_url, "isu"), _url(crm_url, "crm"), changes, seed, at, during=during))
+    if as_json:
+        typer.echo(manifest.to_json())
+        return
+    table = Table("Object", "What happened", "Times", "Expected")
+    for played in manifest.played:
+        silent = "" if played.stamped else ", without a stamp"
+        said = f"{played.expected}{silent}"
+        table.add_row(played.object.replace("_", " "), played.kind.replace("_", " "), f"{played.count:,}", said)
+    console.print(table)
+    console.print(f"{sum(played.count for played in manifest.played):,} records changed. `--json` names them.")
+
+
+def _moment(text: str | None) -> datetime:
+    """Return a moment in UTC; raises ConfigError for a text that is none."""
+    try:
+        at = datetime.fromisoformat(text) if text else datetime.now(UTC)
+    except ValueError:
+        raise ConfigError(f'--now is "{text}", expected a moment such as 2026-01-02T10:30') from None
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at
 
 
 @app.command()

@@ -13,6 +13,7 @@ from landscape import defects as catalogue
 from landscape.columns import Columns
 from landscape.draw import Draw
 from landscape.fill import Filler, crm_customizing, isu_customizing, isu_fillers
+from landscape.live_day import KEPT
 from landscape.load import fill
 from landscape.manifest import Manifest, store
 from landscape.plan import Plan
@@ -52,6 +53,7 @@ def create(
         planted = catalogue.plant(world, isu, crm) if defects else ()
         manifest = Manifest(contracts, seed, model, devices, today.isoformat(), rows, planted)
         store(isu, manifest)
+        isu.execute(f"DROP TABLE IF EXISTS {KEPT}")
     return manifest
 
 
@@ -89,5 +91,5 @@ def drop(isu_url: str, crm_url: str) -> None:
     urls: tuple[tuple[str, SystemName], ...] = ((isu_url, "isu"), (crm_url, "crm"))
     for url, system in urls:
         with psycopg.connect(url) as connection:
-            names = ", ".join(name.lower() for name in (*tables(system), "landscape_manifest"))
+            names = ", ".join(name.lower() for name in (*tables(system), "landscape_manifest", KEPT))
             connection.execute(f"DROP TABLE IF EXISTS {names} CASCADE")
