@@ -136,7 +136,7 @@ def disagreeing(pair: Pair, met: Met, asked: pa.Array) -> pa.Array:
 
 
 def without_doubles(met: Met, pair: Pair) -> Met:
-    """Mark entries that name a thing another entry names: the first one, known things before new ones, does the work."""
+    """Mark entries that name a thing another entry names: the first of them, known things before new ones, counts."""
     order = np.argsort(~met.paired, kind="stable")
     absorbed = np.zeros(len(met.ids), dtype=bool)
     ids = np.asarray(pc.dictionary_encode(met.ids.cast(pa.binary())).indices)[order]

@@ -18,6 +18,7 @@ from isthmus.connector import Change, Outcome, Receipt, RowsVanished, Status, Ta
 from isthmus.gate import Gate, Verdict, frame_of
 from isthmus.ledger import EXCEPTIONS, Claimed, Confirmation, Ledger, Pairs
 from isthmus.levels.failpoint import passing
+from isthmus.levels.first_image import first_image, queue_differences
 from isthmus.levels.identity import contradicted, identify, unknown_there, with_numbers, with_standing
 from isthmus.levels.resolve import (
     Mapped,
@@ -51,6 +52,7 @@ class Care:
     gate: Gate
     fill: bool = False
     dry_run: bool = False
+    queue: bool = False  # write nothing, queue what differs: the object is kept in step both ways
     allowance: int | None = None
     wait: Callable[[float], None] | None = None
 
@@ -70,13 +72,36 @@ def carry(route: Route, claimed: Claimed, mapped: Mapped, ledger: Ledger, care: 
     except RowsVanished:
         ready, identity, written, receipt, outcome = deliver(route, claimed, mapped, ledger, care, fresh, False)
     exceptions = pa.concat_tables([ready.exceptions, refused(outcome, ready.records)])
-    counts = count(records, ready, outcome, exceptions)
+    counts = count(records, ready, outcome, exceptions, care.queue)
     if not care.dry_run:
         done = confirmation(route, ready.records, identity, written, outcome, exceptions, counts, receipt)
+        done = synchronized(route, mapped.records, ready.records, identity, outcome, done, claimed, ledger, care.queue)
         passing("after write")
         ledger.confirm(claimed, done)
         passing("after confirm")
     return Carried(counts, outcome, verdict, records.warnings, exceptions)
+
+
+def synchronized(
+    route: Route,
+    mapped: Records,
+    ready: Records,
+    identity: Identity,
+    outcome: Outcome,
+    done: Confirmation,
+    claimed: Claimed,
+    ledger: Ledger,
+    queue: bool,
+) -> Confirmation:
+    """Add to a confirmation what synchronization needs: the first image, or the queue of what differs."""
+    if not route.image:
+        return done
+    if queue:
+        queue_differences(route, claimed, ready.key, outcome, ledger)
+        return replace(done, pairs=(), resolved_keys=None)
+    arrived = pa.array(np.asarray(outcome.status) <= Status.UPDATED)
+    image = first_image(route, mapped, ready.key.filter(arrived), identity.ids.filter(arrived))
+    return replace(done, image=image, image_flow=route.name)
 
 
 def deliver(
@@ -85,7 +110,8 @@ def deliver(
     """Spell a package and write it.  `trusting` believes the key map that paired rows still stand in the target."""
     ready, identity, written = prepare(route, mapped.resolved, ledger, fresh, trusting)
     receipt = Receipt(claimed.run, claimed.id, claimed.epoch, digest(written.tables))
-    change = Change(route.object, len(ready.records.key), written.tables, receipt, fresh, care.dry_run, care.allowance)
+    dry = care.dry_run or care.queue
+    change = Change(route.object, len(ready.records.key), written.tables, receipt, fresh, dry, care.allowance)
     passing("before write")
     return ready, identity, written, receipt, route.target.write(change)
 
@@ -184,8 +210,10 @@ def refused(outcome: Outcome, records: Records) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=EXCEPTIONS)
 
 
-def count(records: Records, resolved: Resolved, outcome: Outcome, exceptions: pa.Table) -> dict[str, int]:
-    """Count a package so that read = inserted + updated + unchanged + rejected + parked + filtered."""
+def count(
+    records: Records, resolved: Resolved, outcome: Outcome, exceptions: pa.Table, queue: bool = False
+) -> dict[str, int]:
+    """Count a package so that read = inserted + updated + unchanged + rejected + parked + filtered (+ queued)."""
     tally = np.bincount(np.asarray(outcome.status), minlength=len(Status))
     parked_keys = exceptions.filter(pc.equal(exceptions["state"], "parked"))["key"]
     parked_rows = int(pc.count_distinct(parked_keys).as_py())
@@ -194,6 +222,8 @@ def count(records: Records, resolved: Resolved, outcome: Outcome, exceptions: pa
         "updated": int(tally[Status.UPDATED]),
         "unchanged": int(tally[Status.UNCHANGED]),
     }
+    if queue:
+        done = {**done, "inserted": 0, "updated": 0, "queued": done["inserted"] + done["updated"]}
     rest = records.seen - sum(done.values()) - parked_rows - resolved.filtered
     warned = int(pc.count_distinct(records.warnings["key"]).as_py())
     return {

@@ -76,6 +76,8 @@ def plan_load(route: Route, run: str, worker: Worker, within: KeyRange | None = 
         cursor = f"{worker.clock():%Y%m%d}"
         ledger.flows.begin_load(route.name, run, cursor=cursor, fill=is_empty(route, ledger))
     ledger.keys.prepare(route.object, (route.flow.source, route.flow.target))
+    if route.image:
+        ledger.images.prepare(route.name, [pa.field(policy.name, policy.type) for policy in route.image])
     packages: list[str] = []
     for plan in route.reads:
         ranges = route.source.partitions(plan.query, package_rows(route, plan), within)
@@ -136,8 +138,9 @@ def load(route: Route, run: str, worker: Worker, only: Sequence[str] | None = No
             ahead = reader.submit(read_ahead, route, run, worker, only)
             try:
                 state = refuse_paused(route, worker.ledger)
-                allowance = None if state.fill else mass_change_allowance(route, run, worker.ledger)
-                carried = _carry(route, item, worker, Care(worker.gate, state.fill, allowance=allowance))
+                queue = only_compared(route, state)
+                allowance = None if state.fill or queue else mass_change_allowance(route, run, worker.ledger)
+                carried = _carry(route, item, worker, Care(worker.gate, state.fill, queue=queue, allowance=allowance))
                 tally.add(carried)
                 remember(route, item.claimed, carried, worker.ledger)
                 worker.report(route, carried)
@@ -149,6 +152,11 @@ def load(route: Route, run: str, worker: Worker, only: Sequence[str] | None = No
                 raise
     unreadable(route, run, worker.ledger)
     return tally
+
+
+def only_compared(route: Route, state: FlowState) -> bool:
+    """Tell whether a load only compares: an object kept in step both ways is never overwritten from one side."""
+    return route.flow.level == "synchronize" and state.loaded_at is not None
 
 
 def gate_everything(route: Route, packages: Sequence[Package], worker: Worker) -> None:
@@ -331,6 +339,8 @@ def finish_load(route: Route, run: str, worker: Worker) -> Tally:
         said = ", ".join(f"{package.number} {package.state} {package.code}".strip() for package in left[:SHOWN_KEYS])
         raise DataError(f"{route.name}: {len(left):,} packages of run {run} are not done ({said}); run it again.")
     worker.ledger.keys.index(route.object)
+    if route.image:
+        worker.ledger.images.index(route.name)
     if isinstance(route.target, Analyzes) and worker.ledger.flows.state(route.name).fill:
         route.target.analyze(tuple(dict.fromkeys(table.table for table in route.write.tables)))
     tally = release_parked(route, run, worker)
@@ -349,7 +359,7 @@ def release_parked(route: Route, run: str, worker: Worker) -> Tally:
 
 def carry_keys(route: Route, run: str, worker: Worker, keys: pa.Array, label: str) -> Tally:
     """Carry an explicit set of objects by canonical key: a release, a request, a delta, a repair."""
-    refuse_paused(route, worker.ledger)
+    state = refuse_paused(route, worker.ledger)
     tally = Tally()
     packages = worker.ledger.packages
     for plan in route.reads:
@@ -360,8 +370,9 @@ def carry_keys(route: Route, run: str, worker: Worker, keys: pa.Array, label: st
             assert claimed is not None
             passing("after claim")
             item = Ahead(claimed, map_package(route, plan, Keys(raw_key(plan, chunk)), worker.ledger))
-            allowance = mass_change_allowance(route, run, worker.ledger)
-            carried = _carry(route, item, worker, Care(worker.gate, allowance=allowance))
+            queue = only_compared(route, state)
+            allowance = None if queue else mass_change_allowance(route, run, worker.ledger)
+            carried = _carry(route, item, worker, Care(worker.gate, queue=queue, allowance=allowance))
             tally.add(carried)
             remember(route, claimed, carried, worker.ledger)
             worker.report(route, carried)

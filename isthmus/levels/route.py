@@ -14,6 +14,7 @@ from isthmus.mapping.bind import refuse, switched
 from isthmus.mapping.compile import compile_read, setting, specs_of
 from isthmus.mapping.compile_write import compile_write
 from isthmus.mapping.plan import ReadPlan, WritePlan
+from isthmus.mapping.policy import FieldPolicy, policies
 from isthmus.mapping.spec import Flow, Scenario
 from isthmus.project import Project
 
@@ -37,6 +38,7 @@ class Route:
     mapping_hash: str
     package_rows: int
     fresh: bool = False
+    image: tuple[FieldPolicy, ...] = ()  # fields that a synchronized flow agrees on by writing the target
 
     @property
     def object(self) -> str:
@@ -86,16 +88,29 @@ def compile_route(
     back = specs_of(catalogue, speaks[1], flow.object, given)
     write = compile_write(catalogue, speaks[1], flow.object, target.describe, reads, given)
     texts = "".join(spec.text_hash for spec in (*specs, *back)) + repr(sorted(scenario.switches.items()))
+    back_plan = compile_read(catalogue, speaks[1], flow.object, back[0].variant, given)
     return Route(
         name=flow_name(flow),
         flow=flow,
         reads=reads,
         write=write,
-        back=compile_read(catalogue, speaks[1], flow.object, back[0].variant, given),
+        back=back_plan,
         source=source,
         target=target,
         source_client=project.system(flow.source).client,
         target_client=project.system(flow.target).client,
         mapping_hash=hashlib.sha256(texts.encode()).hexdigest()[:16],
         package_rows=flow.package_rows or project.package_rows,
+        image=agreed_by_writing(project, scenario, flow, reads, back_plan),
+    )
+
+
+def agreed_by_writing(
+    project: Project, scenario: Scenario, flow: Flow, reads: tuple[ReadPlan, ...], back: ReadPlan
+) -> tuple[FieldPolicy, ...]:
+    """Return the fields whose values both sides hold once the target is written; none for a one-way flow."""
+    if flow.level != "synchronize" or len(reads) != 1:
+        return ()
+    return tuple(
+        policy for policy in policies(project.catalogue, scenario, flow, reads[0], back) if policy.writes_target
     )
