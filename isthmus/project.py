@@ -7,16 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 import yaml
 
-from isthmus.connector import Connector, Table, connect
+from isthmus.connector import Connector, FeedKind, Table, connect
 from isthmus.errors import ConfigError, IsthmusError, did_you_mean
 from isthmus.home import MARKER, home
 from isthmus.mapping.spec import Catalogue, Scenario
 
-SETTINGS = ("connector", "speaks", "connection", "client", "pool", "seats")
+SETTINGS = ("connector", "speaks", "connection", "client", "pool", "seats", "feed")
+FEEDS: tuple[FeedKind, ...] = get_args(FeedKind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class System:
     pool: str = ""  # how Airflow calls the seats at this system; the system's own name unless said
     seats: int = 4  # how many tasks may read from it at the same time
     options: Mapping[str, Any] = field(default_factory=dict)
+    feed: FeedKind | None = None  # how its changes are found; what its mappings' `changed` allows unless said
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Project:
     scenario_name: str
     package_rows: int
     gate: str
+    alerts: Mapping[str, Any] = field(default_factory=dict)  # as the file says it; levels/alerts.py reads it
 
     @classmethod
     def load(cls, folder: Path | None = None) -> Project:
@@ -52,7 +55,7 @@ class Project:
             raise ConfigError(f"There is no {MARKER} in {folder}. Go to a project folder or set ISTHMUS_HOME to one.")
         # BaseLoader keeps every scalar as text: client "100" and zeros in front survive
         said = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.BaseLoader) or {}
-        known = ("systems", "scenario", "package_rows", "gate")
+        known = ("systems", "scenario", "package_rows", "gate", "alerts")
         for name in said:
             if name not in known:
                 raise ConfigError(f'{file.name}: "{name}" is not a setting.{did_you_mean(name, known)}')
@@ -63,6 +66,7 @@ class Project:
             os.environ.get("ISTHMUS_SCENARIO") or said.get("scenario", ""),
             int(said.get("package_rows", 20_000)),
             said.get("gate", "great_expectations"),
+            said.get("alerts") or {},
         )
 
     @cached_property
@@ -128,7 +132,16 @@ def _system(name: str, options: Any) -> System:
         options.get("pool", name),
         _seats(name, options.get("seats", "4")),
         rest,
+        _feed(name, options.get("feed", "")),
     )
+
+
+def _feed(name: str, said: Any) -> FeedKind | None:
+    if said and said not in FEEDS:
+        raise ConfigError(
+            f'{MARKER}: system "{name}" has feed: {said}, expected {", ".join(FEEDS)}.{did_you_mean(str(said), FEEDS)}'
+        )
+    return cast("FeedKind", said) if said else None
 
 
 def _seats(name: str, said: Any) -> int:

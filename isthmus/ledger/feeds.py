@@ -92,6 +92,13 @@ class Feeds:
             changed, gone = session.execute(found, named, binary=True).fetchone() or (None, None)
         return Compared(pa.array(changed or [], pa.string()), pa.array(gone or [], pa.string()))
 
+    def count(self, flow: str, system: str) -> int:
+        """Count the things whose fingerprints are known."""
+        with self._database.transaction() as connection:
+            counted = "SELECT count(*) FROM ledger.fingerprints WHERE flow = %s AND system = %s"
+            row = raw(connection).execute(counted, [flow, system]).fetchone()
+        return int(row[0]) if row else 0
+
     def forget(self, flow: str, system: str) -> None:
         """Forget a feed's cursor and fingerprints: its next reading compares everything."""
         named = [flow, system]

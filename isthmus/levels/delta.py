@@ -1,8 +1,8 @@
-"""Delta: carry what changed in the source since the cursor, by change date.
+"""Delta: carry what changed in the source since the feed's cursor: changed rows, and the markers of rows that are gone.
 
-IS-U stamps most rows with a date only, so the day of the cursor is read again until it is over; rows with an
-empty change date are never skipped (their creation date counts).  The delta waits for the object's load and
-starts from the cursor taken before it.
+The delta waits for the object's load and starts from the cursor taken before it.  The feed gives keys; rows are read
+by key and take the path of every package.  The cursor moves when the outcomes are durable, so a run that is cut off
+is done again and finds the same.
 """
 
 from __future__ import annotations
@@ -12,42 +12,135 @@ from dataclasses import replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from isthmus.connector import Comparison, KeyRange
+from isthmus.connector import KeyRange, Keys
 from isthmus.errors import ConflictError
+from isthmus.ledger import EXCEPTIONS
 from isthmus.levels.download import Desk
-from isthmus.levels.replicate import Tally, carry_keys, release_parked
-from isthmus.levels.resolve import canonical_key
+from isthmus.levels.failpoint import passing
+from isthmus.levels.feed import Changed, poll_side
+from isthmus.levels.findings import remember
+from isthmus.levels.package import Care, carry
+from isthmus.levels.replicate import (
+    LEASE,
+    MASS_CHANGE,
+    Tally,
+    Worker,
+    carry_keys,
+    chunks,
+    mass_change_allowance,
+    refuse_paused,
+    release_parked,
+)
+from isthmus.levels.resolve import Mapped, Resolved, constant, raw_key, read_raw
 from isthmus.levels.route import Route
+from isthmus.mapping.plan import Records
+from isthmus.mapping.reading import select
 from isthmus.mapping.spec import Flow
+
+GONE = "gone from the source"
 
 
 def delta_flow(desk: Desk, flow: Flow) -> Tally:
-    """Carry the objects of a flow that changed since its cursor; the cursor moves after their outcomes are durable."""
+    """Carry the objects of a flow that changed since its cursor; the cursor moves after their outcomes are durable.
+
+    Raises ConflictError while the object is not loaded, paused, or synchronized (which has a delta of its own).
+    """
     with desk.route(flow) as route:
-        state = desk.ledger.flows.state(route.name)
-        if state.state != "loaded" or not state.cursor:
-            raise ConflictError(
-                f"{route.name} is {state.state}: its delta waits for the load. `isthmus load {route.object}` loads it."
-            )
-        until = f"{desk.clock():%Y%m%d}"
-        keys = changed_keys(route, state.watermark or state.cursor)
+        refuse_unready(desk, flow, route)
         run = desk.ledger.runs.start(desk.scenario.name, "delta", "delta", {"flow": route.name}, route.mapping_hash).id
-        worker = desk.worker(flow)
-        tally = carry_keys(route, run, worker, keys, "delta") if len(keys) else Tally()
-        tally.counts.update(release_parked(route, run, worker).counts)
-        desk.ledger.flows.advance(route.name, until, run)
-        desk.ledger.runs.finish(run, "done", dict(tally.counts))
+        try:
+            changed = poll_side(desk, flow, "source", connector=route.source)
+            passing("after poll")
+            tally = carry_changed(route, run, desk.worker(flow), changed)
+            passing("before cursor")
+            desk.ledger.feeds.advance(route.name, flow.source, changed.cursor, run)
+            desk.ledger.flows.advance(route.name, changed.cursor, run)
+        except BaseException as wrong:
+            desk.ledger.runs.finish(run, "failed", {"because": type(wrong).__name__})
+            raise
+        desk.ledger.runs.finish(run, "done", {**tally.counts, "polled": changed.rows, "because": changed.because})
         return tally
 
 
-def changed_keys(route: Route, since: str) -> pa.Array:
-    """Return the canonical keys of objects with a change date on or after `since` (YYYYMMDD)."""
-    found = [pa.array([], pa.string())]
-    for plan in route.reads:
-        for change in plan.changes:
-            first = f"{since}000000" if change.stamp else since
-            query = replace(change.query, where=(*change.query.where, Comparison(change.column, ">=", first)))
-            for batch in route.source.read(query, KeyRange()):
-                columns = [batch.column(name) for name in change.key]
-                found.append(canonical_key(plan, pa.RecordBatch.from_arrays(columns, names=list(plan.key.columns))))
-    return pc.unique(pc.drop_null(pa.concat_arrays(found)))
+def refuse_unready(desk: Desk, flow: Flow, route: Route) -> None:
+    """Raise ConflictError for a flow whose delta has to wait, or is none."""
+    if flow.level == "synchronize":
+        raise ConflictError(
+            f"{route.name} is synchronized: `isthmus sync {route.object}` carries what changed on either side."
+        )
+    state = refuse_paused(route, desk.ledger)
+    if state.state != "loaded":
+        raise ConflictError(
+            f"{route.name} is {state.state}: its delta waits for the load. `isthmus load {route.object}` loads it."
+        )
+
+
+def carry_changed(route: Route, run: str, worker: Worker, changed: Changed) -> Tally:
+    """Carry changed keys, mark those that are gone, and let parked rows go whose parents came."""
+    tally = carry_keys(route, run, worker, changed.keys, "delta") if len(changed.keys) else Tally()
+    if len(changed.gone):
+        tally.counts.update(mark_gone(route, changed.gone, run, worker).counts)
+    tally.counts.update(release_parked(route, run, worker).counts)
+    return tally
+
+
+def mark_gone(route: Route, keys: pa.Array, run: str, worker: Worker) -> Tally:
+    """Set the target's delete marker for things that the source has no more, by the source's canonical key.
+
+    A target without a marker keeps its row: the key stays as a finding (`isthmus rejected`).  What the target never
+    had is passed over.  The mass-change guard counts these rows like any others.
+    """
+    tally = Tally()
+    if not route.write.can_delete:
+        keep_as_finding(route, keys, run, worker)
+        tally.counts["gone"] = len(keys)
+        return tally
+    packages = worker.ledger.packages
+    for chunk in chunks(keys, route.package_rows):
+        records = standing_records(route, chunk, worker)
+        name = f"gone {len(packages.list(run, route.name)) + 1}"
+        (planned,) = packages.plan(run, route.name, [KeyRange(rows=len(chunk))], name)
+        claimed = packages.claim(run, route.name, worker.name, LEASE, [planned.id], route.mapping_hash)
+        assert claimed is not None
+        allowance = mass_change_allowance(route, run, worker.ledger)
+        resolved = Resolved(records, pa.Table.from_batches([], EXCEPTIONS))
+        try:
+            carried = carry(
+                route, claimed, Mapped(records, resolved), worker.ledger, Care(worker.gate, allowance=allowance)
+            )
+        except ConflictError as held:
+            worker.ledger.approvals.ask(run, route.name, MASS_CHANGE, 1.0)
+            packages.fail(claimed, "held", str(held), retryable=True)
+            raise
+        tally.add(carried)
+        tally.counts["gone"] += len(chunk)
+        remember(route, claimed, carried, worker.ledger)
+        worker.report(route, carried)
+        worker.ledger.exceptions.resolve(route.name, chunk)  # nothing is left that could arrive later
+    return tally
+
+
+def standing_records(route: Route, keys: pa.Array, worker: Worker) -> Records:
+    """Read what the target holds of things by the source's key, as records of the source that are marked deleted."""
+    flow, ledger = route.flow, worker.ledger
+    there = pc.drop_null(ledger.keys.translate(route.object, flow.source, flow.target, keys))
+    raw = read_raw(route.target, route.back, Keys(raw_key(route.back, there)))
+    records = route.back.apply(raw.root, raw.lists)
+    ours = ledger.keys.translate(route.object, flow.target, flow.source, records.key)
+    known = pc.and_(pc.is_valid(ours), pc.is_in(ours, keys))
+    rows = pc.cast(pc.indices_nonzero(known), pa.int32())
+    records = select(records, rows)
+    marked = pa.repeat(pa.scalar(True), len(rows))
+    return replace(records, key=ours.take(rows), deleted=marked, known_as={}, seen=len(rows))
+
+
+def keep_as_finding(route: Route, keys: pa.Array, run: str, worker: Worker) -> None:
+    """Keep the keys of rows that vanished from the source where the target cannot be told."""
+    count, nothing = len(keys), pa.nulls(len(keys), pa.string())
+    said = f"{route.flow.source} has no such {route.object} any more, {route.flow.target} has no marker for it"
+    texts = [constant(text, count) for text in ("rejected", "key", GONE, said)]
+    table = pa.Table.from_arrays([keys, *texts, nothing, nothing, nothing], schema=EXCEPTIONS)
+    worker.ledger.exceptions.put(route.name, table, run)
+
+
+__all__ = ["carry_changed", "delta_flow", "mark_gone"]

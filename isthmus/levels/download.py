@@ -22,6 +22,7 @@ from isthmus.connector import KeyRange
 from isthmus.errors import Finding, SpecError
 from isthmus.gate import OpenGate, open_gate
 from isthmus.ledger import Ledger
+from isthmus.levels.feed import begin_feeds
 from isthmus.levels.package import Carried
 from isthmus.levels.reconcile import Reconciliation, reconcile
 from isthmus.levels.replicate import (
@@ -31,6 +32,7 @@ from isthmus.levels.replicate import (
     finish_load,
     load,
     plan_load,
+    refuse_paused,
     release_parked,
 )
 from isthmus.levels.resolve import canonical_key, raw_key
@@ -155,8 +157,14 @@ def _identify(desk: Desk, flow: Flow) -> None:
 
 
 def plan_flow(desk: Desk, flow: Flow, run: str, keys: Sequence[str] = ()) -> list[str]:
-    """Cut a flow into packages; `keys` = (first, last) narrows it to a range of the object's keys."""
+    """Cut a flow into packages; `keys` = (first, last) narrows it to a range of the object's keys.
+
+    The feeds' cursors are taken before the first row is read, durably; a request for some keys leaves them alone.
+    """
     with desk.route(flow) as route:
+        refuse_paused(route, desk.ledger)
+        if not keys:
+            begin_feeds(desk, flow, route, run)
         return plan_load(route, run, desk.worker(flow), key_range(route, keys) if keys else None)
 
 

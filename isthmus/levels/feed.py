@@ -1,0 +1,247 @@
+"""Feeds: which objects changed in a system since its cursor.  Keys only; rows are read again by key.
+
+The connector reads feeds by date, timestamp or pointer; a snapshot is taken here, from any connector that reads.
+A cursor that a feed cannot go on from is never passed over: everything is compared once, and the ledger says why.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from isthmus.connector import ColumnRef, Connector, FeedLost, Feeds, KeyRange, Keys, Polled, Query
+from isthmus.errors import DataError
+from isthmus.ledger import Ledger
+from isthmus.levels.resolve import canonical_key, raw_key
+from isthmus.levels.route import Route, flow_name
+from isthmus.levels.snapshot import fingerprints
+from isthmus.levels.watch import Feed, feed_of, refuse_unable
+from isthmus.mapping.spec import Flow
+
+if TYPE_CHECKING:
+    from isthmus.levels.download import Desk
+
+Side = Literal["source", "target"]
+VERSION = 1
+NO_KEYS = pa.array([], pa.string())
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """Canonical keys of what changed in one system, each once; `gone` are those it has no more.
+
+    `cursor` is where to read on from, once their outcomes are durable.  `rows` counts the change rows looked at.
+    `because` says why everything was compared instead of the changes alone, or ''.
+    """
+
+    keys: pa.Array
+    gone: pa.Array
+    cursor: str
+    rows: int = 0
+    kind: str = ""
+    because: str = ""
+
+
+def poll_side(
+    desk: Desk, flow: Flow, side: Side, *, connector: Connector | None = None, cursor: str | None = None
+) -> Changed:
+    """Read what changed on one side of a flow since its cursor (the ledger's, unless one is given).
+
+    Nothing is remembered: polling again gives the same, and what came since.  `connector` is an open one to use.
+    """
+    feed = side_feed(desk, flow, side)
+    name = flow_name(flow)
+    other = flow.target if side == "source" else flow.source
+    with _open(desk, feed, connector) as system:
+        refuse_unable(feed, system)
+        try:
+            changed = _poll(
+                feed, system, desk.ledger, name, cursor or kept_cursor(desk.ledger, flow, side), desk.clock()
+            )
+        except FeedLost as lost:
+            changed = everything(feed, system, desk.ledger, name, other, desk.clock(), str(lost))
+            desk.ledger.events.put(desk.name, "feed lost", flow=name, details={"system": feed.system, "why": str(lost)})
+        return known_gone(feed, system, desk.ledger, changed)
+
+
+def begin_side(desk: Desk, flow: Flow, side: Side, *, connector: Connector | None = None) -> str:
+    """Return a cursor of this moment: what is committed after it is not missed.  Store it with `feeds.advance`."""
+    feed = side_feed(desk, flow, side)
+    with _open(desk, feed, connector) as system:
+        refuse_unable(feed, system)
+        return _begin(feed, system, desk.ledger, flow_name(flow), desk.clock())
+
+
+def begin_feeds(desk: Desk, flow: Flow, route: Route, run: str) -> str:
+    """Take the cursors of a flow before the first row of its load is read, and return the source's.
+
+    Going on with a load that was broken off keeps the cursors that it began with.  Both sides of a synchronized flow
+    are taken: what agents change in the target while it is loaded is not lost either.
+    """
+    ledger, name = desk.ledger, route.name
+    known = ledger.feeds.cursor(name, flow.source)
+    if known is not None and ledger.flows.state(name).state == "loading":
+        return known
+    cursor = begin_side(desk, flow, "source", connector=route.source)
+    if flow.level == "synchronize":
+        ledger.feeds.advance(name, flow.target, begin_side(desk, flow, "target", connector=route.target), run)
+    ledger.feeds.advance(name, flow.source, cursor, run)
+    return cursor
+
+
+def side_feed(desk: Desk, flow: Flow, side: Side) -> Feed:
+    """Return what is watched on one side of a flow."""
+    system = flow.source if side == "source" else flow.target
+    return feed_of(desk.project, desk.scenario, system, flow.object, desk.today)
+
+
+def kept_cursor(ledger: Ledger, flow: Flow, side: Side) -> str | None:
+    """Return the cursor the ledger keeps of a side; a source's may be one of before there were feeds."""
+    system = flow.source if side == "source" else flow.target
+    found = ledger.feeds.cursor(flow_name(flow), system)
+    if found is None and side == "source":
+        state = ledger.flows.state(flow_name(flow))
+        return state.watermark or state.cursor
+    return found
+
+
+@contextmanager
+def _open(desk: Desk, feed: Feed, connector: Connector | None) -> Iterator[Connector]:
+    if connector is not None:
+        yield connector
+        return
+    opened = desk.project.connector(feed.system)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def _begin(feed: Feed, system: Connector, ledger: Ledger, flow: str, now: datetime) -> str:
+    if feed.kind == "snapshot":
+        return _snapshot(feed, system, ledger, flow, now).cursor
+    if isinstance(system, Feeds):
+        return system.begin_feed(feed.kind, feed.watched, now)
+    return _spell("none", now)
+
+
+def _poll(feed: Feed, system: Connector, ledger: Ledger, flow: str, cursor: str | None, now: datetime) -> Changed:
+    if cursor is None:
+        raise FeedLost("The feed was never begun. Everything is compared once instead.")
+    if feed.kind == "snapshot":
+        _refuse_other(cursor, "snapshot")
+        return _snapshot(feed, system, ledger, flow, now)
+    if not isinstance(system, Feeds):
+        return Changed(NO_KEYS, NO_KEYS, _spell("none", now), kind="none")  # it stamps nothing, so nothing is seen
+    return _canonical(feed, system.poll(feed.kind, feed.watched, cursor, now))
+
+
+def _canonical(feed: Feed, polled: Polled) -> Changed:
+    plan = feed.plans[0]
+
+    def read(arrays: tuple[pa.Array, ...] | None) -> pa.Array:
+        if not arrays or not len(arrays[0]):
+            return NO_KEYS
+        rows = pa.RecordBatch.from_arrays(list(arrays), names=list(plan.key.columns))
+        return pc.unique(pc.drop_null(canonical_key(plan, rows)))
+
+    return Changed(read(polled.keys), read(polled.gone), polled.cursor, polled.rows, feed.kind)
+
+
+# --- everything ---------------------------------------------------------------------------------------------------
+
+
+def everything(
+    feed: Feed, system: Connector, ledger: Ledger, flow: str, other: str, now: datetime, because: str
+) -> Changed:
+    """Return every key of an object with a fresh cursor, and as gone what the key map knows and the system has not."""
+    if feed.kind == "snapshot":
+        ledger.feeds.forget(flow, feed.system)
+    cursor = _begin(feed, system, ledger, flow, now)  # before the first key is read
+    keys = every_key(feed, system)
+    known = [batch.column("source") for batch in ledger.keys.pairs(feed.object, feed.system, other)]
+    known_keys = pa.concat_arrays([NO_KEYS, *known])
+    refuse_empty(feed, len(keys), len(known_keys))
+    gone = known_keys.filter(pc.invert(pc.is_in(known_keys, keys)))
+    return Changed(keys, gone, cursor, len(keys), feed.kind, because)
+
+
+def every_key(feed: Feed, system: Connector) -> pa.Array:
+    """Read the canonical keys of all objects a system holds."""
+    found = [NO_KEYS]
+    for plan in feed.plans:
+        references = plan.query.key
+        root = {source.alias for source in plan.query.sources[:1]}
+        where = tuple(term for term in plan.query.where if term.left.alias in root)
+        query = Query(plan.query.sources[:1], references, references, where, plan.query.distinct)
+        for batch in system.read(query, KeyRange()):
+            rows = pa.RecordBatch.from_arrays(batch.columns, names=list(plan.key.columns))
+            found.append(canonical_key(plan, rows))
+    return pc.unique(pc.drop_null(pa.concat_arrays(found)))
+
+
+def refuse_empty(feed: Feed, found: int, known: int) -> None:
+    """Raise DataError for a system that holds nothing any more: an empty extract never empties the other side."""
+    if known and not found:
+        raise DataError(
+            f"{feed.system} holds no {feed.object} at all, {known:,} were known. Nothing was done; look at the "
+            "connection and its client first. If they were all deleted, begin with `isthmus ledger forget`."
+        )
+
+
+def known_gone(feed: Feed, system: Connector, ledger: Ledger, changed: Changed) -> Changed:
+    """Keep as gone what the key map knows and the system really has not: one variant's row may be another's."""
+    gone = changed.gone
+    if len(gone):
+        gone = gone.filter(ledger.keys.known(feed.object, feed.system, gone))
+    back = standing(feed, system, gone) if len(gone) else NO_KEYS
+    gone = gone.filter(pc.invert(pc.is_in(gone, back)))
+    keys = pc.unique(pa.concat_arrays([changed.keys, back]))
+    keys = keys.filter(pc.invert(pc.is_in(keys, gone)))
+    return Changed(keys, gone, changed.cursor, changed.rows, changed.kind, changed.because)
+
+
+def standing(feed: Feed, system: Connector, keys: pa.Array) -> pa.Array:
+    """Return those of some canonical keys that a system holds."""
+    found = [NO_KEYS]
+    for plan in feed.plans:
+        columns: tuple[ColumnRef, ...] = plan.query.key
+        where = tuple(term for term in plan.query.where if term.left.alias == plan.query.root.alias)
+        query = Query(plan.query.sources[:1], columns, columns, where, plan.query.distinct)
+        for batch in system.read(query, Keys(raw_key(plan, keys))):
+            rows = pa.RecordBatch.from_arrays(batch.columns, names=list(plan.key.columns))
+            found.append(canonical_key(plan, rows))
+    return pc.unique(pc.drop_null(pa.concat_arrays(found)))
+
+
+# --- by snapshot --------------------------------------------------------------------------------------------------
+
+
+def _snapshot(feed: Feed, system: Connector, ledger: Ledger, flow: str, now: datetime) -> Changed:
+    """Compare the fingerprint of every row with the one it had when its outcome became durable."""
+    seen = fingerprints(feed.plans, system)
+    cursor = _spell("snapshot", now)
+    refuse_empty(feed, seen.num_rows, ledger.feeds.count(flow, feed.system))
+    found = ledger.feeds.compare(flow, feed.system, seen, cursor)
+    return Changed(found.changed, found.gone, cursor, seen.num_rows, "snapshot")
+
+
+def _spell(kind: str, now: datetime) -> str:
+    return json.dumps({"version": VERSION, "kind": kind, "at": now.isoformat()}, separators=(",", ":"))
+
+
+def _refuse_other(cursor: str, kind: str) -> None:
+    try:
+        said = json.loads(cursor)
+        fits = (said["version"], said["kind"]) == (VERSION, kind)
+    except (ValueError, TypeError, KeyError):
+        fits = False
+    if not fits:
+        raise FeedLost(f"The cursor kept is none of a feed by {kind}. Everything is compared once instead.")
