@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import typer
 from rich.console import Console
@@ -13,13 +14,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from isthmus.errors import ConfigError, did_you_mean
+from isthmus.ledger.blackouts import covers
 from isthmus.ledger.ledger import Ledger
 from isthmus.ledger.migrate import forget as forget_ledger
 from isthmus.ledger.migrate import migrate as migrate_ledger
 from isthmus.ledger.story import object_of, story
-from isthmus.ledger.values import RowException
+from isthmus.ledger.values import Blackout, RowException
 from isthmus.store import store_url
 
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 STATES = {"p": "pending", "c": "confirmed", "r": "retired"}
 
 FlowName = Annotated[str, typer.Argument(help="A flow (contract.isu.crm), or an object for all its flows.")]
@@ -29,7 +32,7 @@ By = Annotated[str, typer.Option(help="Who decides.", default_factory=getpass.ge
 Why = Annotated[str, typer.Option(help="The reason, for those who look later.")]
 
 ledger_app = typer.Typer(help="The ledger itself: bring it up to date, look at it.", no_args_is_help=True)
-flows_app = typer.Typer(help="Pause, resume or throttle flows.", no_args_is_help=True)
+flows_app = typer.Typer(help="Pause, drain, resume or throttle flows, and keep them still.", no_args_is_help=True)
 
 
 @ledger_app.command("migrate")
@@ -77,6 +80,7 @@ def status() -> None:
     rows = []
     for flow in flows:
         state = f"paused by {flow.paused_by}: {flow.paused_why}" if flow.paused else flow.state
+        state = f"{state}, draining" if flow.draining else state
         counts = [f"{held.get((flow.flow, kind), 0):,}" for kind in ("rejected", "parked")]
         rows.append([flow.flow, state, flow.watermark or "", flow.last_run or "", *counts])
     show("Flows", ["flow", "state", "watermark", "last run", "rejected", "parked"], rows)
@@ -139,11 +143,63 @@ def pause(flow: FlowName, by: By, why: Why) -> None:
 
 @flows_app.command("resume")
 def resume(flow: FlowName, by: By, why: Why = "") -> None:
-    """Let a paused flow go on."""
+    """Let a paused or draining flow go on."""
     with open_ledger() as ledger:
         for name in named(ledger, flow):
             ledger.flows.resume(name, by, why)
             typer.echo(f"{name} goes on.")
+
+
+@flows_app.command("drain")
+def drain(flow: FlowName, by: By, why: Why) -> None:
+    """Let a flow finish what is queued and take nothing new, until it is resumed."""
+    with open_ledger() as ledger:
+        for name in named(ledger, flow):
+            ledger.flows.drain(name, by, why)
+            typer.echo(f"{name} finishes what is queued and takes nothing new.")
+
+
+@flows_app.command("blackout")
+def blackout(
+    flow: Annotated[str, typer.Argument(help="A flow or an object; * means every flow.")],
+    by: By,
+    why: Why,
+    begins: Annotated[str, typer.Option("--from", help="18:00, or 2026-03-31T18:00 for once.")] = "",
+    ends: Annotated[str, typer.Option("--until", help="06:00 (next day if earlier), or 2026-04-01T06:00.")] = "",
+    days: Annotated[str, typer.Option(help="Days on which it begins, e.g. mon,fri; every day if left out.")] = "",
+    zone: Annotated[str, typer.Option(help="Time zone of these times.")] = "UTC",
+) -> None:
+    """Keep a flow still in a window: every week by times of day, or once from and until."""
+    with open_ledger() as ledger:
+        for name in [flow] if flow == "*" else named(ledger, flow):
+            number = ledger.flows.black_out(_window(name, why, by, begins, ends, days, zone))
+            typer.echo(f"Blackout {number}: {name} keeps still. End it with `isthmus flows lift {number}`.")
+
+
+@flows_app.command("lift")
+def lift(
+    number: Annotated[int, typer.Argument(help="The number of a blackout.")],
+    by: By,
+    why: Why = "",
+) -> None:
+    """End a blackout before its time."""
+    with open_ledger() as ledger:
+        lifted = ledger.flows.lift(number, by, why)
+    typer.echo(f"Blackout {number} of {lifted.flow} is lifted.")
+
+
+@flows_app.command("blackouts")
+def list_blackouts(flow: AnyFlow = "") -> None:
+    """List the blackouts that stand or are to come, and which of them are on."""
+    with open_ledger() as ledger:
+        now = ledger.database.now()
+        names: Sequence[str | None] = named(ledger, flow) if flow else [None]
+        found = {window.number: window for name in names for window in ledger.flows.blackouts(name)}
+    rows = [
+        [str(number), window.flow, _when(window), window.reason, window.made_by, "on" if covers(window, now) else ""]
+        for number, window in sorted(found.items())
+    ]
+    show("Blackouts", ["number", "flow", "when", "why", "by", "now"], rows)
 
 
 @flows_app.command("throttle")
@@ -200,6 +256,34 @@ def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> N
     for row in rows:
         table.add_row(*(escape(str(cell)) for cell in row))
     console.print(table)
+
+
+def _window(flow: str, why: str, by: str, begins: str, ends: str, days: str, zone: str) -> Blackout:
+    """Return the window that a person's words mean; raises ConfigError saying what was expected."""
+    try:
+        weekdays = tuple(sorted(DAYS.index(day.strip().lower()[:3]) + 1 for day in days.split(",") if day.strip()))
+        if ":" in begins and "-" not in begins:
+            return Blackout(flow, why, by, weekdays, time.fromisoformat(begins), time.fromisoformat(ends), zone)
+        once = [datetime.fromisoformat(end) if end else None for end in (begins, ends)]
+        starts_at, ends_at = (end.replace(tzinfo=end.tzinfo or ZoneInfo(zone)) if end else None for end in once)
+    except (ValueError, KeyError, OSError) as error:
+        raise ConfigError(
+            f"a blackout from {begins or 'now'} until {ends or '(no end)'} on {days or 'every day'} in {zone} says no "
+            "time; expected --from 18:00 --until 06:00 --days mon,fri, or --from 2026-03-31T18:00 --until ..., "
+            "and a zone like Europe/Berlin"
+        ) from error
+    return Blackout(flow, why, by, weekdays, zone=zone, starts_at=starts_at, ends_at=ends_at)
+
+
+def _when(window: Blackout) -> str:
+    once = [
+        f"from {_time(window.starts_at)}" * bool(window.starts_at),
+        f"until {_time(window.ends_at)}" * bool(window.ends_at),
+    ]
+    if window.from_time is None or window.until_time is None:
+        return " ".join(filter(None, once))
+    days = ",".join(DAYS[day - 1] for day in window.weekdays) or "every day"
+    return " ".join(filter(None, [f"{days} {window.from_time:%H:%M}-{window.until_time:%H:%M} {window.zone}", *once]))
 
 
 def _time(at: datetime | None) -> str:

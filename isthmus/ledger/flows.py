@@ -1,20 +1,30 @@
-"""Flows: whether an object is loaded, where its feed is, and who has paused it."""
+"""Flows: whether an object is loaded, where its feed is, how far behind it is, and who or what holds it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, exists, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from isthmus.errors import ConfigError, ConflictError
-from isthmus.ledger import events
-from isthmus.ledger.database import Database
-from isthmus.ledger.tables import FLOWS, PACKAGES
-from isthmus.ledger.values import FlowState
+from isthmus.ledger import blackouts, events
+from isthmus.ledger.database import Database, raw
+from isthmus.ledger.tables import FLOWS, LAGS, PACKAGES
+from isthmus.ledger.values import Blackout, FlowState, Lag
 
-F, P = FLOWS.c, PACKAGES.c
+F, P, L = FLOWS.c, PACKAGES.c, LAGS.c
+
+_LAG = """
+INSERT INTO ledger.lags (flow, system, polled_at, newest_change_at, waiting, oldest)
+SELECT %(flow)s, %(system)s, %(polled)s, %(newest)s, count(*), min(since) FROM ledger.queue WHERE flow = %(flow)s
+ON CONFLICT (flow, system, polled_at) DO UPDATE SET waiting = excluded.waiting, oldest = excluded.oldest,
+    newest_change_at = coalesce(excluded.newest_change_at, lags.newest_change_at)
+RETURNING flow, system, polled_at, newest_change_at, waiting, oldest
+"""
 
 
 class Flows:
@@ -89,8 +99,79 @@ class Flows:
         self._decide(flow, by, why, "paused", paused=True, paused_by=by, paused_why=why, paused_at=self._database.now())
 
     def resume(self, flow: str, by: str, why: str = "") -> None:
-        """Let a paused flow go on."""
-        self._decide(flow, by, why, "resumed", paused=False, paused_by="", paused_why="", paused_at=None)
+        """Let a paused or draining flow go on."""
+        values = {"paused": False, "paused_by": "", "paused_why": "", "paused_at": None, "draining": False}
+        self._decide(flow, by, why, "resumed", **values)
+
+    def drain(self, flow: str, by: str, why: str) -> None:
+        """Let a flow finish what is queued and take nothing new, until it is resumed."""
+        self._decide(flow, by, why, "draining", draining=True)
+
+    def black_out(self, window: Blackout) -> int:
+        """Keep a flow, or every flow (`*`), from running in a window; returns its number.
+
+        Raises ConfigError when the window has neither times of day nor a begin or an end, or no reason.
+        """
+        now = self._database.now()
+        events.ensure_month(self._database, now)
+        with self._database.transaction() as connection:
+            number = blackouts.add(connection, window, now)
+            told = {"blackout": number, "why": window.reason}
+            events.put(connection, now, window.made_by, "made a blackout", flow=window.flow, details=told)
+        return number
+
+    def lift(self, number: int, by: str, why: str = "") -> Blackout:
+        """End a blackout before its time; raises ConfigError when none of that number stands."""
+        now = self._database.now()
+        events.ensure_month(self._database, now)
+        with self._database.transaction() as connection:
+            window = blackouts.lift(connection, number, by, now)
+            told = {"blackout": number, "why": why}
+            events.put(connection, now, by, "lifted a blackout", flow=window.flow, details=told)
+        return window
+
+    def blackouts(self, flow: str | None = None) -> Sequence[Blackout]:
+        """Return the blackouts that stand or are to come, of a flow with those for all, or of every flow."""
+        with self._database.transaction() as connection:
+            return blackouts.standing(connection, self._database.now(), flow)
+
+    def blackout(self, flow: str, now: datetime | None = None) -> str | None:
+        """Say why a flow may not run at a time, now unless said; None when it may."""
+        at = now or self._database.now()
+        with self._database.transaction() as connection:
+            windows = blackouts.standing(connection, at, flow)
+        on = [window.reason for window in windows if blackouts.covers(window, at)]
+        return "; ".join(on) or None
+
+    def lag(
+        self, flow: str, system: str, newest_change_at: datetime | None = None, polled_at: datetime | None = None
+    ) -> Lag:
+        """Record how far a flow is behind, when a system's feed was read, and return it.
+
+        `newest_change_at` is the system's stamp of the newest change the feed brought; what waits is counted here.
+        """
+        polled = polled_at or self._database.now()
+        asked = {"flow": flow, "system": system, "polled": polled, "newest": newest_change_at}
+        with self._database.transaction() as connection:
+            return Lag(*(raw(connection).execute(_LAG, asked).fetchone() or ()))
+
+    def lags(self, flow: str | None = None) -> Sequence[Lag]:
+        """Return the newest lag of each flow and system."""
+        newest = select(LAGS).ext(distinct_on(L.flow, L.system)).order_by(L.flow, L.system, L.polled_at.desc())
+        newest = newest if flow is None else newest.where(L.flow == flow)
+        with self._database.transaction() as connection:
+            return [Lag(**row._mapping) for row in connection.execute(newest)]
+
+    def lag_history(self, flow: str, since: datetime) -> Sequence[Lag]:
+        """Return how far a flow was behind from a time on, oldest first; a queue that grows shows here."""
+        wanted = select(LAGS).where(L.flow == flow, L.polled_at >= since).order_by(L.polled_at, L.system)
+        with self._database.transaction() as connection:
+            return [Lag(**row._mapping) for row in connection.execute(wanted)]
+
+    def prune(self, before: datetime) -> int:
+        """Delete lags recorded before a time; returns how many."""
+        with self._database.transaction() as connection:
+            return connection.execute(LAGS.delete().where(L.polled_at < before)).rowcount
 
     def throttle(self, flow: str, rows_per_s: int | None, by: str, why: str) -> None:
         """Limit a flow to so many rows per second; None takes the limit away. Raises ConfigError below 1."""

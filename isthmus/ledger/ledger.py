@@ -65,15 +65,19 @@ class Ledger:
         confirm(self.database, self.keys, self.images, claimed, confirmation)
 
     def prune(self, before: datetime) -> dict[str, int]:
-        """Forget what is over: months of the trail, finished runs with packages, resolved exceptions, verdicts.
+        """Forget what is over: months of the trail, finished runs with packages, resolved exceptions, verdicts,
+        conflicts that ended, claims and lags.
 
-        Keys, open exceptions, flows and approvals stay. Returns how much of each went.
+        Keys, agreed images, open exceptions and conflicts, flows and approvals stay. Returns how much of each went.
         """
         return {
             "months of events": self.events.prune(before),
             "runs": self.runs.prune(before),
             "exceptions": self.exceptions.prune(before),
             "verdicts": self.gate_results.prune(before) + self.reconciliations.prune(before),
+            "conflicts": self.conflicts.prune(before),
+            "claims": self.queue.prune(before),
+            "lags": self.flows.prune(before),
         }
 
     def close(self) -> None:

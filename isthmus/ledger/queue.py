@@ -7,7 +7,7 @@ leaves the thing waiting. An entry never goes without having been settled at the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -195,6 +195,11 @@ class Queue:
         with self._database.transaction() as connection:
             raw(connection).execute(void, [self._database.now(), flow])
             return raw(connection).execute("DELETE FROM ledger.queue WHERE flow = %s", [flow]).rowcount
+
+    def prune(self, before: datetime) -> int:
+        """Delete claims that ended before a time; returns how many."""
+        with self._database.transaction() as connection:
+            return raw(connection).execute("DELETE FROM ledger.claims WHERE ended_at < %s", [before]).rowcount
 
     def _outcome(self, connection: Connection, claimed: ClaimedKeys, agreed: Settlement) -> None:
         now = self._database.now()

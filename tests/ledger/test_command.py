@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from isthmus.connector import KeyRange
 from isthmus.errors import ConfigError
 from isthmus.ledger import Confirmation, Ledger, Pairs, Run, command
+from isthmus.ledger.migrate import HEAD
 
 FLOW = "contract.isu.crm"
 
@@ -59,7 +60,7 @@ def loaded(ledger: Ledger, run: Run) -> None:
 
 
 def test_migrate_says_where_the_ledger_is() -> None:
-    assert "revision 0001" in call(command.ledger_app, "migrate")
+    assert f"revision {HEAD}" in call(command.ledger_app, "migrate")
 
 
 @pytest.mark.usefixtures("loaded")
@@ -109,3 +110,20 @@ def test_a_flow_is_paused_throttled_and_resumed_by_somebody_for_a_reason(ledger:
 @pytest.mark.usefixtures("loaded")
 def test_pruning_says_what_went() -> None:
     assert "1 months of events" in call(command.ledger_app, "prune", "--days", "1")
+
+
+@pytest.mark.usefixtures("loaded")
+def test_a_flow_is_drained_and_kept_still_by_command(ledger: Ledger) -> None:
+    assert "takes nothing new" in call(command.flows_app, "drain", "contract", "--by", "ops", "--why", "upgrade")
+    assert "loaded, draining" in call(command.status)
+    weekly = ["--from", "22:00", "--until", "06:00", "--days", "fri,sat", "--zone", "Europe/Berlin"]
+    made = call(command.flows_app, "blackout", "contract", "--by", "ops", "--why", "billing run", *weekly)
+    assert "isthmus flows lift 1" in made
+    call(command.flows_app, "blackout", "*", "--by", "ops", "--why", "move", "--from", "2000-01-01T00:00")
+    listed = call(command.flows_app, "blackouts")
+    assert "fri,sat 22:00-06:00 Europe/Berlin" in listed
+    assert ledger.flows.blackout("device.isu.crm") == "move"
+    call(command.flows_app, "lift", "2", "--by", "ops")
+    assert ledger.flows.blackout("device.isu.crm") is None
+    with pytest.raises(ConfigError, match="--from 18:00"):
+        call(command.flows_app, "blackout", "*", "--by", "ops", "--why", "x", "--from", "25:00", "--until", "26:00")
