@@ -169,6 +169,20 @@ class Polled:
     gone: tuple[pa.Array, ...] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """How the changes of one table are recorded.
+
+    `unindexed` names ties that a touched row is followed along without an index to find the other end by.
+    """
+
+    table: str
+    columns: tuple[str, ...]
+    state: Literal["recorded", "missing", "disabled", "columns missing"]
+    pointers: int = 0
+    unindexed: tuple[str, ...] = ()
+
+
 class FeedLost(DataError):
     """A cursor that this feed cannot go on from without missing changes: begin anew, and compare everything once."""
 
@@ -379,6 +393,26 @@ class Feeds(Protocol):
 
     def begin_feed(self, kind: FeedKind, watched: Sequence[Watched], now: datetime) -> str:
         """Return a cursor from which nothing that is committed after this moment is missed."""
+
+
+@runtime_checkable
+class Pointers(Protocol):
+    """A connector whose system can record which rows are touched, once it is told to."""
+
+    def feed_script(self, watched: Sequence[Watched]) -> str:
+        """Return what a DBA runs to record the changes of these tables; running it again changes nothing."""
+
+    def install_feed(self, watched: Sequence[Watched]) -> None:
+        """Record the changes of these tables from now on."""
+
+    def remove_feed(self) -> list[str]:
+        """Take everything away that was installed and return the tables that were recorded."""
+
+    def show_feed(self, watched: Sequence[Watched]) -> list[Recorded]:
+        """Return how each of these tables is recorded."""
+
+    def prune_feed(self, cursors: Sequence[str]) -> int:
+        """Forget recorded changes that none of these cursors needs and return how many; none without cursors."""
 
 
 @runtime_checkable

@@ -24,6 +24,7 @@ from isthmus.connector import (
     Polled,
     Query,
     Receipt,
+    Recorded,
     Table,
     Watched,
     Where,
@@ -115,7 +116,7 @@ class PostgresConnector:
         """Take triggers and pointers away and return the tables that were recorded."""
         return feeds_install.remove(self.client)
 
-    def show_feed(self, watched: Sequence[Watched]) -> list[feeds_install.Recorded]:
+    def show_feed(self, watched: Sequence[Watched]) -> list[Recorded]:
         """Return how each of these tables is recorded."""
         return feeds_install.show(self.client, self._watched(watched))
 

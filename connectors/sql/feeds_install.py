@@ -7,13 +7,14 @@ nothing that is as it should be; a table whose recorded columns change gets new 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from typing import Literal
 
 from connectors.sql.client import PostgresClient
 from connectors.sql.feeds_cursor import PointerCursor
 from connectors.sql.feeds_pointer import INSTALLED, RECORDED, alias_of, full_name, leading, missing, needed
 from connectors.sql.statement import Resolved, literal
-from isthmus.connector import ColumnRef, Watched
+from isthmus.connector import ColumnRef, FeedLost, Recorded, Watched
 from isthmus.errors import ConfigError
 
 BASE = """\
@@ -123,20 +124,6 @@ SELECT tab, count(*), min(at), max(at) FROM isthmus.change_pointer GROUP BY 1 OR
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """How one table is recorded: `state` is `recorded`, `missing`, `disabled` or `columns missing`.
-
-    `unindexed` names ties that a touched row is followed along without an index to find the other end by.
-    """
-
-    table: str
-    columns: tuple[str, ...]
-    state: str
-    pointers: int = 0
-    unindexed: tuple[str, ...] = ()
-
-
 def script(client: PostgresClient, watched: Sequence[tuple[Watched, Resolved]]) -> str:
     """Return the SQL that records the changes of these tables; what is recorded beyond it stays recorded."""
     tables = columns_of(watched)
@@ -182,6 +169,7 @@ def show(client: PostgresClient, watched: Sequence[tuple[Watched, Resolved]]) ->
         for name, columns in sorted(wanted.items()):
             rows = session.execute(RECORDED, [name]).fetchall()
             arguments, enabled, count, _ = rows[0] if len(rows) == 1 else ([], False, 0, "")
+            said: Literal["recorded", "missing", "disabled", "columns missing"]
             said = "missing" if count != 4 else "recorded" if enabled else "disabled"
             if said == "recorded" and not columns <= set(arguments):
                 said = "columns missing"
@@ -190,8 +178,14 @@ def show(client: PostgresClient, watched: Sequence[tuple[Watched, Resolved]]) ->
 
 
 def prune(client: PostgresClient, cursors: Sequence[str]) -> int:
-    """Remove the pointers that none of these cursors needs and return how many; without cursors none is removed."""
-    needs = [PointerCursor.parse(cursor).xmin for cursor in cursors]
+    """Remove the pointers that none of these cursors needs and return how many; without cursors none is removed.
+
+    Cursors of feeds of another kind need no pointers.
+    """
+    needs = []
+    for cursor in cursors:
+        with suppress(FeedLost):
+            needs.append(PointerCursor.parse(cursor).xmin)
     with client.speaking() as session:
         if not session.execute(INSTALLED).fetchone()[0]:
             raise missing(client)

@@ -46,6 +46,17 @@ def feed_of(project: Project, scenario: Scenario, system: str, object_: str, tod
     return Feed(object_, system, kind, plans, tuple(watched))
 
 
+def watched_in(project: Project, scenario: Scenario, system: str, today: date) -> list[Watched]:
+    """Return every table of a system whose changes some flow of a scenario reads: as source, or kept in step."""
+    given = setting(scenario.switches, today)
+    found: dict[str, tuple[Watched, ...]] = {}
+    for flow in scenario.flows:
+        sides = (flow.source, flow.target) if flow.level == "synchronize" else (flow.source,)
+        if system in sides and switched(flow.condition, given):
+            found[flow.object] = feed_of(project, scenario, system, flow.object, today).watched
+    return [table for tables in found.values() for table in tables]
+
+
 def default_kind(watched: Sequence[Watched]) -> Kind:
     """Return the kind that the mapping's change columns allow: by timestamp only where every one is a stamp."""
     dated = [table for table in watched if table.changed]
