@@ -136,10 +136,10 @@ def _fitting(counts: Sequence[int], there: int) -> list[int]:
 
 
 def _candidates(day: Day, pool: Pool, need: int, *, both: bool) -> list[str]:
-    """Return keys that stand on both sides (or in IS-U), in an order that depends on the seed."""
+    """Return keys that stand on both sides (or in IS-U), in an order that depends on seed and day."""
     key, source, where = _ISU[pool]
     statement = f"SELECT e.{key} FROM {source} WHERE {where} ORDER BY md5(e.{key} || %(seed)s), e.{key} LIMIT %(limit)s"
-    values = {"today": day.date, "seed": str(day.seed), "limit": need * SPARE + 100 if both else need}
+    values = {"today": day.date, "seed": f"{day.seed}.{day.date}", "limit": need * SPARE + 100 if both else need}
     found = _column(day.isu, statement, values)
     there = set(_column(day.crm, _CRM[pool], (found,))) if both else set(found)
     return [key for key in found if key in there][:need]
