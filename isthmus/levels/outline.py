@@ -16,7 +16,7 @@ from pathlib import Path
 
 from isthmus.home import MARKER, home
 
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,7 @@ class Outline:
     objects: dict[str, list[str]]
     pools: dict[str, str]
     connections: list[str]
+    synchronized: list[str]  # objects that some scenario keeps in step both ways, in load order
 
 
 def outline(folder: Path | None = None) -> Outline:
@@ -82,6 +83,7 @@ def _drawn(folder: Path) -> Outline:
         parents,
         {flow.object: project.system(flow.source).pool for flow in flows},
         sorted({system.connection for system in project.systems.values() if system.connection}),
+        [name for name in order if any(flow.object == name and flow.level == "synchronize" for flow in flows)],
     )
 
 
