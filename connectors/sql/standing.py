@@ -180,23 +180,27 @@ class Held:
 
         try:
             with self._session.transaction():
-                self._session.execute(f"SELECT count(*) FROM {self._locking(stage, '')}")
+                self._session.execute(f"SELECT count(*) FROM ({self._locking(stage)}) q")
         except psycopg.errors.LockNotAvailable:
             # Somebody keeps some of the rows: take all others, and leave the positions of these for later.
-            taken = self._numbers(f"SELECT s.n FROM {self._locking(stage, ' SKIP LOCKED')}")
+            taken = self._numbers(self._locking(stage, " SKIP LOCKED"))
             there = self._numbers(
                 f"SELECT s.n FROM {stage.rows} s JOIN {looked_up(stage, self._settings, stage.wanted.key)}"
             )
             kept = stage.wanted.positions[np.setdiff1d(there, taken)]
             add_new(refusals, locked_rows(kept, stage.wanted.name), Status.RETRYABLE)
 
-    def _locking(self, stage: Stage, skip: str) -> str:
-        """Return the locked rows, one look-up after the other in key order; NO KEY lets children refer to them."""
-        tie = matched(stage, self._settings, stage.wanted.key)
-        return (
-            f"(SELECT * FROM {stage.rows} ORDER BY n) s, "
-            f"LATERAL (SELECT 1 FROM {target(stage.wanted.shape)} t WHERE {tie} FOR NO KEY UPDATE OF t{skip}) l"
-        )
+    def _locking(self, stage: Stage, skip: str = "") -> str:
+        """Return the query that locks the rows in key order; NO KEY lets others add children that refer to them.
+
+        Without an index the table is joined once, or each row would look through all of it.
+        """
+        tie, table = matched(stage, self._settings, stage.wanted.key), target(stage.wanted.shape)
+        lock = f"FOR NO KEY UPDATE OF t{skip}"
+        if stage.wanted.shape.indexed(stage.wanted.key):
+            ordered = f"(SELECT * FROM {stage.rows} ORDER BY n) s"
+            return f"SELECT s.n FROM {ordered}, LATERAL (SELECT 1 FROM {table} t WHERE {tie} {lock}) l"
+        return f"SELECT s.n FROM {stage.rows} s JOIN {table} t ON {tie} ORDER BY s.n {lock}"
 
     def _numbers(self, query: str) -> Positions:
         return np.asarray(fetch(self._session, query, {"n": pa.int32()})["n"].to_numpy(), np.int32)

@@ -262,6 +262,17 @@ def test_a_condition_on_a_table_that_is_not_written_counts_too(crm: Any, other: 
     assert crm.write(change).status.to_pylist() == [Status.CONFLICT, 2, 2, 2, 2]
 
 
+def test_a_table_without_an_index_is_held_as_well(crm: Any, other: Any) -> None:
+    other.execute("DROP TABLE IF EXISTS note; CREATE TABLE note (id varchar(10), text varchar(10))")
+    other.execute("INSERT INTO note SELECT lpad(i::text, 10, '0'), 'read' FROM generate_series(0, 4) i")
+    standing = Standing("NOTE", ("ID",), with_position(read(crm, ("ID", "TEXT"), "NOTE")))
+    change = replace(renamed(read(crm)), standing=(standing,))
+    other.execute("UPDATE note SET text = 'theirs' WHERE id = '0000000002'")
+    with other.transaction():
+        other.execute("UPDATE note SET text = text WHERE id = '0000000004'")
+        assert crm.write(change).status.to_pylist() == [2, 2, Status.CONFLICT, 2, Status.RETRYABLE]
+
+
 def test_fifty_thousand_rows_are_held_to_their_condition_in_a_moment(crm: Any, other: Any) -> None:
     other.execute("""INSERT INTO part (mandt, id, name, kind, day, amount)
         SELECT '100', lpad(i::text, 10, '0'), 'name', 'ab', '2024-01-01', i FROM generate_series(5, 49999) i""")
