@@ -1,0 +1,340 @@
+"""Synchronize: keep an object in step on two systems, both ways, field by field.
+
+Feeds put keys into a coalescing queue; a claimed set is read from both sides, compared with the agreed image, written
+back on condition that the sides still stand as they were read, and settled in one ledger transaction.  Killed
+anywhere and run again it converges: a key leaves the queue only together with what became of it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from isthmus.connector import Outcome, Receipt, Status
+from isthmus.errors import ConflictError, IsthmusError
+from isthmus.ledger import EXCEPTIONS, ClaimedKeys, Ledger, Pairs, Settlement
+from isthmus.levels.download import Desk
+from isthmus.levels.examine import Examined, examine
+from isthmus.levels.failpoint import passing
+from isthmus.levels.feed import Changed, poll_side
+from isthmus.levels.held import conflicts
+from isthmus.levels.meeting import Met, meet
+from isthmus.levels.package import refused
+from isthmus.levels.pair import WAYS, Name, Pair, opened_pair
+from isthmus.levels.replicate import MASS_CHANGE, MASS_CHANGE_FLOOR, refuse_paused
+from isthmus.levels.resolve import constant, rejected
+from isthmus.levels.wanted import Wanted, wanted
+from isthmus.mapping.spec import Flow
+
+KIND = "contract_sync"
+LEASE = timedelta(minutes=5)
+CLAIM = 20_000  # things in one claim: both sides of them fit in a few blocks
+ROUNDS = 3  # a row that keeps changing while it is worked on waits for the next run
+SIDES: tuple[Name, Name] = ("target", "source")  # the front office first
+
+
+def sync_flow(desk: Desk, flow: Flow, run: str = "") -> dict[str, int]:
+    """Bring both sides of a flow in step and return the counts of the run.
+
+    Raises ConflictError when the flow is not loaded yet, is paused, or would change more than its declared share.
+    """
+    with synchronizing(desk, flow) as pair:
+        ready(desk, pair)
+        started = desk.ledger.runs.start(
+            desk.scenario.name, KIND, "delta", {"flow": pair.name}, pair.mapping_hash, id=run or None
+        )
+        try:
+            counts = pull(desk, pair, flow, started.id)
+            counts.update(drain(desk, pair, started.id))
+        except BaseException as wrong:
+            desk.ledger.runs.finish(started.id, "failed", {"flow": pair.name, "because": type(wrong).__name__})
+            raise
+        desk.ledger.runs.finish(started.id, "done", {"flow": pair.name, **counts})
+    return dict(counts)
+
+
+@contextmanager
+def synchronizing(desk: Desk, flow: Flow) -> Iterator[Pair]:
+    """Open a synchronized flow; its image is there afterwards."""
+    with opened_pair(desk.project, desk.scenario, flow, desk.today) as pair:
+        desk.ledger.images.prepare(pair.name, pair.image_fields)
+        yield pair
+
+
+def ready(desk: Desk, pair: Pair) -> None:
+    """Raise ConflictError unless the flow is loaded, not paused and in no blackout window."""
+    state = refuse_paused(pair.target.route, desk.ledger)
+    if state.state != "loaded":
+        raise ConflictError(
+            f"{pair.name} is {state.state}: it is kept in step from its load on. `isthmus load {pair.object}` loads "
+            f"it; `isthmus sync {pair.object} --baseline` takes over what stands on both sides already."
+        )
+    reason = desk.ledger.flows.blackout(pair.name, desk.clock())
+    if reason:
+        raise ConflictError(f"{pair.name} is in a blackout window: {reason}. It goes on by itself afterwards.")
+
+
+# --- pull: from the feeds into the queue --------------------------------------------------------------------------
+
+
+def pull(desk: Desk, pair: Pair, flow: Flow, run: str) -> Counter[str]:
+    """Put what changed on either side into the queue, and what waited and may go on; the cursors move with it."""
+    counts: Counter[str] = Counter()
+    if desk.ledger.flows.state(pair.name).draining:
+        return counts
+    for name in SIDES:
+        changed = poll_side(desk, flow, name, connector=pair.side(name).connector)
+        passing("after poll")
+        enqueue(pair, name, changed, desk.ledger, run)
+        counts[f"polled_{name}"] += changed.rows
+        passing("after enqueue")
+    counts["released"] += release(pair, desk.ledger, run)
+    return counts
+
+
+def enqueue(pair: Pair, name: Name, changed: Changed, ledger: Ledger, run: str) -> None:
+    """Put the keys that a side reported into the queue together with its feed's cursor."""
+    side = pair.side(name)
+    keys = pc.unique(pa.concat_arrays([changed.keys, changed.gone]))
+    gone = pc.is_in(keys, changed.gone) if len(changed.gone) else None
+    if gone is not None:
+        guard_emptying(pair, len(changed.gone), ledger, run)
+    ids = ids_of(pair, name, keys, ledger)
+    ledger.queue.put(pair.name, ids, side.system, keys, gone=gone, cursors={side.system: changed.cursor}, run=run)
+
+
+def ids_of(pair: Pair, name: Name, keys: pa.Array, ledger: Ledger) -> pa.Array:
+    """Return the ids of things by a side's keys: those the key map knows, else those they are born with."""
+    side = pair.side(name)
+    known = ledger.keys.find(pair.object, side.system, keys)
+    return pc.coalesce(known, ledger.keys.ids(pair.object, side.system, side.client, keys))
+
+
+def guard_emptying(pair: Pair, gone: int, ledger: Ledger, run: str) -> None:
+    """An empty or broken extract never empties the other side: too many rows gone at once wait for a person."""
+    held = ledger.keys.count(pair.object, pair.source.system)
+    if gone > max(MASS_CHANGE_FLOOR, pair.flow.mass_change * held) and not approved(pair, ledger):
+        ask_approval(pair, gone / max(1, held), ledger, run)
+        raise ConflictError(
+            f"{pair.name}: {gone:,} of {held:,} rows are gone at once, more than the declared share of "
+            f"{pair.flow.mass_change:.0%}. Look at the source; `isthmus approve {run} {pair.name}` lets it happen."
+        )
+
+
+def approved(pair: Pair, ledger: Ledger) -> bool:
+    """Tell whether a person has approved the mass change of this flow that was asked for last, in whatever run."""
+    return ledger.approvals.stands(pair.name, MASS_CHANGE)
+
+
+def ask_approval(pair: Pair, share: float, ledger: Ledger, run: str) -> None:
+    """Ask a person to approve a mass change."""
+    ledger.approvals.ask(run, pair.name, MASS_CHANGE, share)
+
+
+def release(pair: Pair, ledger: Ledger, run: str) -> int:
+    """Put parked things whose parents have come back into the queue; they are parked under the way they travel."""
+    freed = 0
+    for here, there in ((pair.source, pair.target), (pair.target, pair.source)):
+        flow = there.route.name  # the way from here to there
+        keys = ledger.exceptions.release(flow, here.system)
+        if len(keys):
+            ledger.queue.put(pair.name, ids_of(pair, here.name, keys, ledger), here.system, keys, run=run)
+            freed += len(keys)
+    return freed
+
+
+# --- drain: from the queue to both sides --------------------------------------------------------------------------
+
+
+def drain(desk: Desk, pair: Pair, run: str) -> Counter[str]:
+    """Carry what is queued; what goes back because a side changed meanwhile is tried again a few times."""
+    counts: Counter[str] = Counter()
+    for _ in range(ROUNDS):
+        before = counts["again"]
+        upto = desk.ledger.queue.depth(pair.name).last_place
+        while (claimed := desk.ledger.queue.claim(pair.name, desk.name, LEASE, CLAIM, upto=upto)) is not None:
+            passing("after claim")
+            counts += carry(desk, pair, claimed, run, counts)
+        if counts["again"] == before:
+            break
+    if desk.ledger.queue.depth(pair.name).waiting == 0 and approved(pair, desk.ledger):
+        desk.ledger.approvals.spend(pair.name, MASS_CHANGE)
+    return counts
+
+
+def carry(desk: Desk, pair: Pair, claimed: ClaimedKeys, run: str, so_far: Counter[str]) -> Counter[str]:
+    """Work on one claimed set and settle it; it goes back as it was when that cannot be done."""
+    try:
+        refuse_paused(pair.target.route, desk.ledger)
+        settlement = carry_claim(pair, claimed, desk, run, so_far)
+        desk.ledger.queue.settle(claimed, settlement)
+    except IsthmusError:
+        with suppress(ConflictError):  # another's by now
+            desk.ledger.queue.give_back(claimed)
+        raise
+    passing("after settle")
+    return Counter(settlement.counts)
+
+
+def carry_claim(pair: Pair, claimed: ClaimedKeys, desk: Desk, run: str, so_far: Counter[str]) -> Settlement:
+    """Read, compare and write one claimed set; returns what the ledger has to settle."""
+    ledger = desk.ledger
+    met = meet(pair, claimed.ids, claimed.keys, ledger)
+    passing("after read")
+    found = examine(pair, met, ledger)
+    ledger.queue.heartbeat(claimed)
+    written: dict[Name, tuple[Wanted, Outcome]] = {}
+    told: dict[str, list[pa.Table]] = {"source": [EXCEPTIONS.empty_table()], "target": [EXCEPTIONS.empty_table()]}
+    allowance = None if approved(pair, ledger) else allowed(pair, ledger, so_far)
+    for name in SIDES:
+        want, waiting = wanted(pair, pair.side(name), met, found.merged, found.create[name], ledger)
+        told[name].append(waiting)
+        if want is not None:
+            passing(f"before write {name}")
+            outcome = write(pair, want, claimed, ledger, run, allowance)
+            written[name] = want, outcome
+            told[name].append(refused(outcome, want.records))
+            passing(f"after write {name}")
+    return settled(pair, claimed, found, written, told, run)
+
+
+def write(pair: Pair, want: Wanted, claimed: ClaimedKeys, ledger: Ledger, run: str, allowance: int | None) -> Outcome:
+    """Write one side; a mass change nobody approved is held and asked for."""
+    receipt = Receipt(run, f"{pair.name} {want.side.name} {claimed.epoch}", claimed.epoch, want.digest)
+    try:
+        return want.side.connector.write(want.change(receipt, dry_run=False, allowance=allowance))
+    except ConflictError:
+        if allowance is not None:
+            ask_approval(pair, 1.0, ledger, run)
+        raise
+
+
+def allowed(pair: Pair, ledger: Ledger, so_far: Counter[str]) -> int:
+    """Return how many more rows this run may change unasked."""
+    held = ledger.keys.count(pair.object, pair.target.system)
+    changed = so_far["updated_source"] + so_far["updated_target"]
+    return max(0, max(MASS_CHANGE_FLOOR, int(pair.flow.mass_change * held)) - changed)
+
+
+# --- settle -------------------------------------------------------------------------------------------------------
+
+
+def settled(
+    pair: Pair,
+    claimed: ClaimedKeys,
+    found: Examined,
+    written: dict[Name, tuple[Wanted, Outcome]],
+    told: dict[str, list[pa.Table]],
+    run: str,
+) -> Settlement:
+    """Sum up what became of a set: what goes back, what is agreed now, what is held, refused or waits."""
+    met = found.met
+    size = len(met.ids)
+    again, failed, changed = np.zeros(size, bool), np.zeros(size, bool), np.zeros(size, bool)
+    counts: Counter[str] = Counter()
+    for name, (want, outcome) in written.items():
+        status = np.asarray(outcome.status)
+        again[want.rows[np.isin(status, (Status.CONFLICT, Status.RETRYABLE, Status.UNKNOWN))]] = True
+        failed[want.rows[status == Status.REJECTED]] = True
+        changed[want.rows[np.isin(status, (Status.INSERTED, Status.UPDATED))]] = True
+        counts[f"created_{name}"] += int((status == Status.INSERTED).sum())
+        counts[f"updated_{name}"] += int((status == Status.UPDATED).sum())
+    exceptions = unreadable_rows(pair, met, told, found)
+    for name, other in WAYS:
+        failed |= np.asarray(
+            pc.is_in(met.key(other), exceptions[pair.side(name).route.name]["key"].combine_chunks(), skip_nulls=True)
+        )
+    agreed = found.usable & ~again & ~failed & (met.source.there | met.target.there)
+    agreed &= ~(found.uncreated["source"] | found.uncreated["target"])
+    table = conflicts(pair, found, again)
+    counts.update(
+        {
+            "things": int((~met.absorbed).sum()),
+            "unchanged": int((agreed & ~changed).sum()),
+            "again": int(again.sum()),
+            "conflicts": len(table),
+            "put_right": int(
+                np.logical_or.reduce([np.zeros(size, bool), *(i.put_right for i in found.merged.values())]).sum()
+            ),
+            "parked": sum(int(pc.sum(pc.equal(t["state"], "parked")).as_py() or 0) for t in exceptions.values()),
+            "rejected": sum(int(pc.sum(pc.equal(t["state"], "rejected")).as_py() or 0) for t in exceptions.values()),
+        }
+    )
+    for item in found.merged.values():
+        counts["fields_to_target"] += int((item.to_target & agreed).sum())
+        counts["fields_to_source"] += int((item.to_source & agreed).sum())
+    return Settlement(
+        again=met.asked.filter(pa.array(again)),
+        image=image(found, agreed),
+        conflicts=table,
+        exceptions=exceptions,
+        resolved_keys={
+            pair.side(name).route.name: pc.drop_null(met.key(other).filter(pa.array(agreed))) for name, other in WAYS
+        },
+        pairs=pairs(pair, found, written, agreed),
+        counts=counts,
+        run=run,
+    )
+
+
+def image(found: Examined, agreed: np.ndarray) -> pa.RecordBatch | None:
+    """Return the next agreed image of what was agreed; a field that is held without any base stays without one."""
+    if not agreed.any():
+        return None
+    mask = pa.array(agreed)
+    columns = {"id": found.met.ids.filter(mask)}
+    for name, item in found.merged.items():
+        columns[name] = item.value.filter(mask)
+        columns[f"known.{name}"] = pa.array(item.known[agreed])
+    for side, gone in found.vanished.items():
+        columns[f"gone_{side}"] = pa.array(gone[agreed])
+    return pa.RecordBatch.from_pydict(columns)
+
+
+def pairs(
+    pair: Pair, found: Examined, written: dict[Name, tuple[Wanted, Outcome]], agreed: np.ndarray
+) -> tuple[Pairs, ...]:
+    """Say which keys are one thing from now on: found by evidence, or just made."""
+    met = found.met
+    keys = {name: met.key(name) for name in ("source", "target")}
+    for name, (want, _) in written.items():
+        at = np.full(len(met.ids), -1)
+        at[want.rows] = np.arange(len(want.rows))
+        made = want.written.key.take(pa.array(at, mask=at < 0))
+        keys[name] = pc.coalesce(keys[name], made)
+    fresh = agreed & ~met.paired
+    fresh &= np.asarray(pc.is_valid(keys["source"])) & np.asarray(pc.is_valid(keys["target"]))
+    if not fresh.any():
+        return ()
+    mask = pa.array(fresh)
+    systems = {pair.side(name).system: keys[name].filter(mask) for name in ("source", "target")}
+    return (Pairs(pair.object, met.ids.filter(mask), systems),)
+
+
+def unreadable_rows(pair: Pair, met: Met, told: dict[str, list[pa.Table]], found: Examined) -> dict[str, pa.Table]:
+    """Collect exceptions by the way they travel: what a mapping rejected, what does not fit, what may not be made."""
+    every: dict[str, pa.Table] = {}
+    for name, other in WAYS:
+        side = pair.side(name)
+        asked = pc.is_in(met.seen(other).records.rejects["key"], pc.drop_null(met.key(other)))
+        tables = [rejected(met.seen(other).records.rejects.filter(asked)), *told[name]]
+        never = found.uncreated[name]
+        if never.any():
+            keys = met.key(other).filter(pa.array(never))
+            said = f"{side.system} has no such {pair.object} and its mapping says create: never; a process makes it"
+            tables.append(exception(keys, "create never", said))
+        every[side.route.name] = pa.concat_tables(tables)
+    return every
+
+
+def exception(keys: pa.Array, code: str, message: str) -> pa.Table:
+    """Reject keys for one reason."""
+    none = pa.nulls(len(keys), pa.string())
+    said = [constant(text, len(keys)) for text in ("rejected", "key", code, message)]
+    return pa.Table.from_arrays([keys, *said, none, none, none], schema=EXCEPTIONS)
