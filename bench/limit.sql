@@ -26,8 +26,9 @@ WITH found AS MATERIALIZED (
   SELECT bench.padded(b.partner, 10) AS partner, b.type, rtrim(b.bpkind) AS bpkind, rtrim(b.bu_group) AS bu_group,
          rtrim(b.bpext) AS bpext, rtrim(b.bu_sort1) AS bu_sort1, rtrim(b.bu_sort2) AS bu_sort2, b.title, b.xdele,
          b.xblck, rtrim(b.name_org1) AS name_org1, rtrim(b.name_org2) AS name_org2, rtrim(b.name_last) AS name_last,
-         rtrim(b.name_first) AS name_first, b.birthdt, b.partner_guid, bench.padded(a.addrnumber, 10) AS addrnumber,
-         a.address_guid, rtrim(d.name1) AS name1, rtrim(d.city1) AS city1, rtrim(d.city2) AS city2,
+         rtrim(b.name_first) AS name_first, b.birthdt, b.crdat, b.partner_guid,
+         bench.padded(a.addrnumber, 10) AS addrnumber, a.address_guid, rtrim(d.name1) AS name1,
+         rtrim(d.city1) AS city1, rtrim(d.city2) AS city2,
          rtrim(d.post_code1) AS post_code1, rtrim(d.street) AS street, rtrim(d.house_num1) AS house_num1,
          rtrim(d.house_num2) AS house_num2, rtrim(d.country) AS country, d.region, rtrim(d.city_code) AS city_code,
          rtrim(d.strt_code) AS strt_code, rtrim(d.time_zone) AS time_zone,
@@ -36,7 +37,7 @@ WITH found AS MATERIALIZED (
               WHEN b.type NOT IN ('1', '2', '3') THEN 'kind: code'
               WHEN b.title NOT IN ('', '0001', '0002', '0003', '0004') THEN 'title: code'
               WHEN NOT bench.region(d.region) THEN 'region: code'
-              WHEN NOT bench.is_date(b.birthdt) THEN 'born_on: date'
+              WHEN NOT bench.is_date(b.birthdt) OR NOT bench.is_date(b.crdat) THEN 'born_on: date'
               WHEN b.xdele NOT IN ('', 'X') OR b.xblck NOT IN ('', 'X') THEN 'flag'
               WHEN b.type = '2' AND rtrim(b.name_org1) = '' THEN 'an organisation needs a name' END AS reason
   FROM isu.but000 b
@@ -46,9 +47,9 @@ WITH found AS MATERIALIZED (
   WHERE b.client = '100'
 ), w1 AS (
   INSERT INTO crm.but000 (client, partner, type, bpkind, bu_group, bpext, bu_sort1, bu_sort2, title, xdele, xblck,
-         name_org1, name_org2, name_last, name_first, birthdt, partner_guid)
+         name_org1, name_org2, name_last, name_first, birthdt, crdat, partner_guid)
   SELECT '100', partner, type, bpkind, bu_group, bpext, bu_sort1, bu_sort2, title, xdele, xblck, name_org1, name_org2,
-         name_last, name_first, birthdt, partner_guid FROM found WHERE reason IS NULL
+         name_last, name_first, birthdt, crdat, partner_guid FROM found WHERE reason IS NULL
 ), w2 AS (
   INSERT INTO crm.but020 (client, partner, addrnumber, address_guid, xdfadr, addr_valid_from, addr_valid_to)
   SELECT '100', partner, addrnumber, address_guid, 'X', 10101000000, 99991231235959
@@ -85,8 +86,9 @@ WITH found AS MATERIALIZED (
   WHERE k.mandt = '100'
 ), w1 AS (
   INSERT INTO crm.crmm_buag (client, buag_guid, buag_id, text35, partner_guid, deletion_flag, buag_id_legacy,
-         home_system, created_by)
-  SELECT '100', guid, vkont, vkbez, partner_guid, loevm, vkona, 'ISUCLNT100', 'ISTHMUS' FROM found WHERE reason IS NULL
+         home_system, created_by, created_at)
+  SELECT '100', guid, vkont, vkbez, partner_guid, loevm, vkona, 'ISUCLNT100', 'ISTHMUS',
+         (:today || '000000')::numeric FROM found WHERE reason IS NULL
 ), w2 AS (
   INSERT INTO crm.crmm_buag_h (client, buag_guid, valid_to, buag_class, ref_number, bdid_in, bdid_out, pay_meth_in,
          valid_from)
@@ -348,14 +350,14 @@ WITH found AS MATERIALIZED (
   WHERE v.mandt = '100'
 ), w1 AS (
   INSERT INTO crm.crmd_orderadm_i (client, guid, product, ordered_prod, description, header, number_int, itm_type,
-         object_type, created_by)
-  SELECT '100', guid, product, crm_product, vbez, header, '0000000010', 'UTIL', 'BUS2000149', 'ISTHMUS'
-  FROM found WHERE reason IS NULL
+         object_type, created_by, created_at)
+  SELECT '100', guid, product, crm_product, vbez, header, '0000000010', 'UTIL', 'BUS2000149', 'ISTHMUS',
+         (:today || '000000')::numeric FROM found WHERE reason IS NULL
 ), w2 AS (
   INSERT INTO crm.crmd_orderadm_h (client, guid, description, object_id, process_type, descr_language, logical_system,
-         created_by, object_type)
+         created_by, created_at, object_type)
   SELECT '100', header, vbez, lpad(nextval('bench.orders')::text, 10, '0'), 'ISUC', 'E', 'CRMCLNT100', 'ISTHMUS',
-         'BUS2000249' FROM found WHERE reason IS NULL
+         (:today || '000000')::numeric, 'BUS2000249' FROM found WHERE reason IS NULL
 ), w3 AS (
   INSERT INTO crm.crmd_isuexta4 (client, guid, a4type, a4isucontr, a4podguid, a4division, a4buagguid, a4bpno, a4bpguid,
          a4contstart, a4contend, a4cancelled, a4isulogsys)

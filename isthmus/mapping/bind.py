@@ -12,6 +12,7 @@ from isthmus.mapping.functions.registry import bind_all
 from isthmus.mapping.plan import BoundPipe
 from isthmus.mapping.spec import Catalogue, MappedTable, MappingSpec, Pipe, Position
 
+TODAY = {"$today.date": "", "$today.stamp": "000000"}  # of the first row of a thing: the day it was written
 LAST = "last"  # the slice with the latest end, whatever day it is
 
 
@@ -43,10 +44,12 @@ def bind_pipe(pipe: Pipe, context: Context) -> BoundPipe:
         raise refuse(pipe.position, str(wrong)) from wrong
 
 
-def value_of(text: str, catalogue: Catalogue, position: Position) -> str:
-    """Resolve `$isu.logical_system` to its value; other text is itself."""
+def value_of(text: str, catalogue: Catalogue, position: Position, today: str = "") -> str:
+    """Resolve `$isu.logical_system`, and `$today.date` where a day is given, to its value; other text is itself."""
     if not text.startswith("$"):
         return text
+    if today and text in TODAY:
+        return today + TODAY[text]
     system, _, name = text[1:].partition(".")
     settings = catalogue.systems.get(system)
     if settings is None or name not in settings.values:

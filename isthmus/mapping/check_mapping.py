@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from isthmus.errors import did_you_mean
+from isthmus.mapping.bind import TODAY
 from isthmus.mapping.check_codes import values_of
 from isthmus.mapping.document import place
 from isthmus.mapping.scope import Scope, all_tables, list_fields, misnamed, offered
@@ -172,7 +173,8 @@ def _other_systems_exist(spec: MappingSpec, scope: Scope) -> None:
 
 def _settings_exist(spec: MappingSpec, scope: Scope) -> None:
     for table in all_tables(spec):
-        for value in (*table.fixed.values(), *table.initial.values()):
+        first = [value for value in table.initial.values() if value not in TODAY]
+        for value in (*table.fixed.values(), *first):
             if value.startswith("$"):
                 _setting_exists(value, table.position, scope)
     for value in spec.constants.values():
@@ -181,6 +183,9 @@ def _settings_exist(spec: MappingSpec, scope: Scope) -> None:
 
 
 def _setting_exists(value: str, at: Position, scope: Scope) -> None:
+    if value in TODAY:
+        scope.add(place(value, at), f'"{value}" is a day that passes. It stands under "initial" only.')
+        return
     every = [f"${name}.{key}" for name, system in scope.catalogue.systems.items() for key in system.values]
     system = value[1:].partition(".")[0]
     if value in every or ((system, "_system") in scope.exist and system not in scope.catalogue.systems):

@@ -25,7 +25,8 @@ def check(scope: Scope) -> None:
 
 def _key_and_match_name_fields(model: Model, scope: Scope) -> None:
     names = [field.name for field in model.fields]
-    for word in (model.key, *(name for group in model.match for name in group)):
+    scored = (*model.scoring.weights, *model.scoring.block) if model.scoring else ()
+    for word in (model.key, *(name for group in model.match for name in group), *scored):
         if word and names:
             scope.known(word, names, f"{model.object} has no field", model.position)
 

@@ -82,7 +82,7 @@ def compile_write(
     _fill_made(columns, spec.make, key.columns)
     if spec.deleted is not None:
         _fill_pipe(columns, spec.deleted, context, "deleted", "")
-    _fill_constants(columns, tables, catalogue)
+    _fill_constants(columns, tables, catalogue, given.today)
     written = [_table(table, columns, describe(table.table)) for table in tables if not table.distinct]
     lists = [entry for entry in spec.lists if switched(entry.condition, given)]
     fields_of_lists = _offered_lists(provided)
@@ -192,10 +192,10 @@ def _fill_made(columns: Columns, make: Mapping[str, Call], key: tuple[str, ...])
         columns.fill(name, Filling(kind, name=name, value=call.args[0] if call.args else ""), "initial")
 
 
-def _fill_constants(columns: Columns, tables: list[MappedTable], catalogue: Catalogue) -> None:
+def _fill_constants(columns: Columns, tables: list[MappedTable], catalogue: Catalogue, today: str) -> None:
     for table in tables:
         for column, value in {**table.fixed, **table.initial}.items():
-            text = value_of(value, catalogue, table.position)
+            text = value_of(value, catalogue, table.position, today)
             columns.said.setdefault(f"{table.alias}.{column}", table.position)
             columns.fill(f"{table.alias}.{column}", Filling("constant", value=text), "initial")
 
@@ -272,7 +272,7 @@ def _list_tables(
     if entry.period is not None and "from" in offered:
         _fill_pipe(columns, entry.period, context, "period", "")
     _fill_made(columns, entry.make, ())
-    _fill_constants(columns, tables, catalogue)
+    _fill_constants(columns, tables, catalogue, given.today)
     return [_table(table, columns, describe(table.table), entry.name, entry.missing) for table in tables]
 
 

@@ -12,9 +12,10 @@ from isthmus.mapping.grammar import Misread
 from isthmus.mapping.load_table import parsed
 from isthmus.mapping.pipe import read_call
 from isthmus.mapping.predicate import read_predicate
-from isthmus.mapping.spec import Field, ListField, Model, Refusal, Type
+from isthmus.mapping.spec import Field, ListField, Model, Refusal, Scoring, Type
 
 MODEL = ("object", "about", "key", "match", "variants", "deleted", "fields", "each", "refuse")
+SCORING = ("score", "block", "same", "doubtful")
 MARKER = ("owner", "on_conflict", "edits")
 FIELD = ("type", "meaning", "owner", "on_conflict", "edits", "unit", "personal", "required")
 LIST = ("history", "match", "meaning", "fields")
@@ -41,6 +42,7 @@ def load_model(root: Entries, findings: Findings) -> Model:
         match=_match(form, findings),
         variants=form.word("variants"),
         deleted=_marker(form, findings),
+        scoring=_scoring(form, findings),
         refuses=tuple(_refusals(form, findings)),
         position=root.position,
     )
@@ -73,12 +75,14 @@ def _policy(form: Form) -> dict[str, Any]:
 
 
 def _match(form: Form, findings: Findings) -> tuple[tuple[str, ...], ...]:
-    """Read `match: [[number], [name, birth_date]]`; a flat list is one group."""
+    """Read `match: [[number], [name, birth_date]]`; a flat list is one group, a group of keys is the scoring."""
     items = form.items("match")
     if items and all(isinstance(node, Text) for node in items):
         return (form.words("match"),)
     groups = []
     for node in items:
+        if isinstance(node, Entries):
+            continue
         if not isinstance(node, Items):
             message = f'"match" is a list of lists of fields; this is {kind(node)}. Write [[number]].'
             findings.add(node.position, message)
@@ -86,6 +90,31 @@ def _match(form: Form, findings: Findings) -> tuple[tuple[str, ...], ...]:
         words = [text.word for item in node.items if (text := one_value(item, "match", findings))]
         groups.append(tuple(words))
     return tuple(groups)
+
+
+def _scoring(form: Form, findings: Findings) -> Scoring | None:
+    """Read `{score: {name: 3, ...}, block: [...], same: 0.95, doubtful: 0.7}`, one entry of `match`."""
+    value = form.node.get("match")
+    found = [node for node in (value.items if isinstance(value, Items) else ()) if isinstance(node, Entries)]
+    for node in found[1:]:
+        findings.add(node.position, 'an object has one scoring. Put all fields under one "score".')
+    if not found:
+        return None
+    rule = Form(found[0], 'an entry of "match" with a score', SCORING, findings)
+    weights = Form(rule.entries("score", required=True), '"score"', (), findings)
+    given: dict[str, float] = {key.word: weights.number(key.value, 1.0) for key, _ in weights.node.pairs}
+    for name, weight in given.items():
+        if not 0 < weight < 1000:
+            findings.add(place(name, rule.position), f'the weight of "{name}" is a number above 0, such as 3.')
+    if not rule.has("block"):
+        message = f'{rule.what} needs "block", fields of which two records must share one to be compared. Add it.'
+        findings.add(rule.position, message)
+    same, doubtful = rule.number("same", 0.95), rule.number("doubtful", 0.7)
+    if not 0 < doubtful <= same <= 1:
+        findings.add(
+            rule.where("same"), '"doubtful" and "same" lie between 0 and 1, and "doubtful" is not above "same".'
+        )
+    return Scoring(given, rule.words("block"), same, doubtful, rule.position)
 
 
 def _fields(form: Form) -> tuple[Field, ...]:

@@ -60,6 +60,21 @@ class ListField:
 
 
 @dataclass(frozen=True, slots=True)
+class Scoring:
+    """How alike two records are that no exact key pairs: fields with weights, compared after normalisation.
+
+    Only records that agree on one of `block` are compared.  From `same` on two are one and the same; from `doubtful`
+    on a person decides.
+    """
+
+    weights: Mapping[str, float]
+    block: tuple[str, ...]
+    same: float = 0.95
+    doubtful: float = 0.7
+    position: Position = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """An object of the shared model (`mappings/model/<object>.yaml`)."""
 
@@ -72,6 +87,7 @@ class Model:
     variants: str = ""  # the field that tells variants apart
     deleted: Field = Field("deleted", "boolean")  # who may set the delete marker, where the object is synchronized
     refuses: tuple[Refusal, ...] = ()
+    scoring: Scoring | None = None
     position: Position = NOWHERE
 
     def field(self, name: str) -> Field | None:

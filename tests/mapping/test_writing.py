@@ -4,6 +4,8 @@ import uuid
 
 import pyarrow as pa
 
+from isthmus.mapping.compile_write import Columns, _fill_constants
+from isthmus.mapping.spec import Catalogue, MappedTable
 from isthmus.mapping.writing import hex_of, tagged
 
 
@@ -32,3 +34,11 @@ def test_a_tag_derives_a_second_id_that_stays_the_same() -> None:
 
 def test_without_a_tag_the_id_itself_is_meant() -> None:
     assert tagged(ids(4), "").to_pylist() == ids(4).to_pylist()
+
+
+def test_a_first_row_is_dated_with_the_day_it_was_written() -> None:
+    tables = [MappedTable("item", "ITEM", initial={"CREATED_AT": "$today.stamp", "MADE": "$today.date", "BY": "ME"})]
+    columns = Columns()
+    _fill_constants(columns, tables, Catalogue({}, {}, {}, {}, {}), "20250601")
+    found = {name: filling.value for name, filling in columns.sources.items()}
+    assert found == {"item.CREATED_AT": "20250601000000", "item.MADE": "20250601", "item.BY": "ME"}
