@@ -11,7 +11,7 @@ import pyarrow as pa
 from connectors.sql import check, describe, feeds, feeds_install, journal, partition, read, statement
 from connectors.sql.client import PortableClient, PostgresClient, Settings
 from connectors.sql.describe import Shape
-from connectors.sql.portable import PortableWriter
+from connectors.sql.portable import CONDITIONAL, PortableWriter
 from connectors.sql.write import Writer
 from isthmus.connector import (
     Capabilities,
@@ -170,7 +170,7 @@ class PortableConnector:
             filters=True,
             journal="schema" if self._journal() else "none",
             atomic=True,
-            conditional=True,
+            conditional=self.client.engine().dialect.name in CONDITIONAL,
             max_rows=self.settings.max_rows,
             changes="timestamp",
             feeds=("date", "timestamp"),

@@ -36,7 +36,8 @@ REFUSING = (1364, 1644, 3819, 4025)  # MariaDB and MySQL call these operational:
 
 TAKEN = (1062, 1586)  # MariaDB and MySQL: the key is there already
 WAITED = (1205, 3572)  # they gave up waiting for a lock
-LOCKING = {"mysql": " FOR UPDATE", "mariadb": " FOR UPDATE", "oracle": " FOR UPDATE", "hana": " FOR UPDATE"}
+LOCKING = {"mysql": " FOR UPDATE", "mariadb": " FOR UPDATE"}
+CONDITIONAL = (*LOCKING, "sqlite")  # what was read can be held: by row, or (SQLite) because one writes at a time
 
 
 @dataclass(frozen=True, slots=True)
