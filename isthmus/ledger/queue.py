@@ -22,6 +22,7 @@ from isthmus.ledger import conflicts, exceptions, feeds
 from isthmus.ledger.database import Database, copy_in, raw
 from isthmus.ledger.images import Images
 from isthmus.ledger.keys import Keys, run_number
+from isthmus.ledger.leaves import walk_indexes
 from isthmus.ledger.pairs import add_pairs
 from isthmus.ledger.values import ClaimedKeys, QueueDepth, Settlement
 
@@ -136,6 +137,7 @@ class Queue:
             lost = [epoch for (epoch,) in driver.execute(_EXPIRE, {"flow": flow, "now": now})]
             if lost:
                 driver.execute(_FREE, {"epochs": lost, "tried": 1})
+            walk_indexes(connection)
             (epoch,) = driver.execute("SELECT nextval('ledger.queue_epochs')").fetchone() or (0,)
             count, *columns = driver.execute(statement, asked | {"epoch": epoch}, binary=True).fetchone() or (0,)
             if not count:

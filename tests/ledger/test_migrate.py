@@ -53,11 +53,16 @@ def test_every_table_is_described_and_has_the_columns_the_statements_use(ledger_
             "SELECT relname FROM pg_class WHERE relnamespace = 'ledger'::regnamespace AND relkind IN ('r', 'p')"
             " AND relname <> 'alembic_version' AND obj_description(oid) IS NULL"
         ).fetchall()
+        wordless = connection.execute(
+            "SELECT relname, attname FROM pg_class c JOIN pg_attribute a ON attrelid = c.oid WHERE attnum > 0"
+            " AND relnamespace = 'ledger'::regnamespace AND relkind IN ('r', 'p') AND relname <> 'alembic_version'"
+            " AND NOT attisdropped AND col_description(c.oid, attnum) IS NULL"
+        ).fetchall()
         found = connection.execute(
             "SELECT table_name, array_agg(column_name::text) FROM information_schema.columns"
             " WHERE table_schema = 'ledger' GROUP BY 1"
         ).fetchall()
-    assert undescribed == []
+    assert undescribed == wordless == []
     columns = {name: set(names) for name, names in found}
     for table in tables.METADATA.tables.values():
         assert columns[table.name] >= {column.name for column in table.columns}

@@ -27,10 +27,9 @@ CREATE TABLE ledger.queue (
     since timestamptz NOT NULL,
     seen_at timestamptz NOT NULL,
     PRIMARY KEY (flow, id)
-);
+) WITH (fillfactor = 60);
 CREATE INDEX queue_line ON ledger.queue (flow, place) WHERE epoch IS NULL;
 CREATE INDEX queue_claimed ON ledger.queue (epoch) WHERE epoch IS NOT NULL;
-CREATE INDEX queue_since ON ledger.queue (flow, since);
 
 CREATE TABLE ledger.claims (
     epoch bigint PRIMARY KEY,
@@ -219,6 +218,93 @@ COMMENT ON COLUMN ledger.lags.waiting IS 'Keys in the queue then.';
 COMMENT ON COLUMN ledger.lags.oldest IS 'Since when the oldest of them waited.';
 """
 
+# What the first steps left without a word.
+OLDER_COMMENTS = """
+COMMENT ON COLUMN ledger.approvals.run IS 'The run that waits.';
+COMMENT ON COLUMN ledger.approvals.flow IS 'The flow that would change.';
+COMMENT ON COLUMN ledger.approvals.what IS 'What would be done: change, delete and so on.';
+COMMENT ON COLUMN ledger.approvals.asked_at IS 'When it was asked for.';
+COMMENT ON COLUMN ledger.approvals.approved_by IS 'Who approved; null while it waits.';
+COMMENT ON COLUMN ledger.approvals.approved_at IS 'When it was approved.';
+COMMENT ON COLUMN ledger.counters.name IS 'What the numbers are for: a table and column of a target.';
+COMMENT ON COLUMN ledger.events.at IS 'When it happened.';
+COMMENT ON COLUMN ledger.events.id IS 'Order of lines of one moment.';
+COMMENT ON COLUMN ledger.events.who IS 'Who did it: a person or the engine.';
+COMMENT ON COLUMN ledger.events.what IS 'What was done.';
+COMMENT ON COLUMN ledger.events.run IS 'The run it belongs to, where there is one.';
+COMMENT ON COLUMN ledger.events.flow IS 'The flow it concerns.';
+COMMENT ON COLUMN ledger.events.object IS 'The object of the model it concerns.';
+COMMENT ON COLUMN ledger.events.key IS 'Key of the thing it concerns.';
+COMMENT ON COLUMN ledger.events.details IS 'More about it; no personal value and no secret.';
+COMMENT ON COLUMN ledger.exceptions.flow IS 'The flow that met it.';
+COMMENT ON COLUMN ledger.exceptions.key IS 'Key of the row, as the source spells it.';
+COMMENT ON COLUMN ledger.exceptions.kind IS 'rejected, or parked until a parent comes.';
+COMMENT ON COLUMN ledger.exceptions.field IS 'Field of the first fault.';
+COMMENT ON COLUMN ledger.exceptions.code IS 'Kind of the first fault.';
+COMMENT ON COLUMN ledger.exceptions.faults IS 'How many faults the row has.';
+COMMENT ON COLUMN ledger.exceptions.run IS 'The run that met it last.';
+COMMENT ON COLUMN ledger.exceptions.package IS 'The package that met it last.';
+COMMENT ON COLUMN ledger.exceptions.first_seen IS 'When it was met first since it last passed.';
+COMMENT ON COLUMN ledger.exceptions.last_seen IS 'When it was met last.';
+COMMENT ON COLUMN ledger.exceptions.released_at IS 'When its parent had come.';
+COMMENT ON COLUMN ledger.exceptions.resolved_at IS 'When it passed.';
+COMMENT ON COLUMN ledger.flows.flow IS 'Name of the flow: object.source.target.';
+COMMENT ON COLUMN ledger.flows.state IS 'never loaded, loading or loaded.';
+COMMENT ON COLUMN ledger.flows.cursor_taken_at IS 'When the cursor was taken.';
+COMMENT ON COLUMN ledger.flows.load_run IS 'The run that loads or has loaded it.';
+COMMENT ON COLUMN ledger.flows.loaded_at IS 'When the load was finished.';
+COMMENT ON COLUMN ledger.flows.watermark_at IS 'When the watermark was moved.';
+COMMENT ON COLUMN ledger.flows.last_run IS 'The run that worked on it last.';
+COMMENT ON COLUMN ledger.flows.paused IS 'No new package begins.';
+COMMENT ON COLUMN ledger.flows.paused_by IS 'Who paused it.';
+COMMENT ON COLUMN ledger.flows.paused_why IS 'The reason given.';
+COMMENT ON COLUMN ledger.flows.paused_at IS 'When it was paused.';
+COMMENT ON COLUMN ledger.flows.throttle_rows_per_s IS 'At most so many rows per second; null is no limit.';
+COMMENT ON COLUMN ledger.gate_results.id IS 'Order in which they came.';
+COMMENT ON COLUMN ledger.gate_results.run IS 'The run that was judged.';
+COMMENT ON COLUMN ledger.gate_results.flow IS 'The flow that was judged.';
+COMMENT ON COLUMN ledger.gate_results.package IS 'The package that was judged; empty where it was the whole run.';
+COMMENT ON COLUMN ledger.gate_results.verdict IS 'What it came to.';
+COMMENT ON COLUMN ledger.gate_results.result IS 'Each expectation and what was found.';
+COMMENT ON COLUMN ledger.gate_results.at IS 'When it was judged.';
+COMMENT ON COLUMN ledger.keys.object IS 'Object of the model.';
+COMMENT ON COLUMN ledger.keys.system IS 'The system that knows the thing by this key.';
+COMMENT ON COLUMN ledger.keys.client IS 'The client (MANDT) of that system.';
+COMMENT ON COLUMN ledger.keys.key IS 'The key, as the mapping of that system spells it.';
+COMMENT ON COLUMN ledger.packages.run IS 'The run it belongs to.';
+COMMENT ON COLUMN ledger.packages.id IS 'Its name: flow, variant and number.';
+COMMENT ON COLUMN ledger.packages.flow IS 'The flow it is a part of.';
+COMMENT ON COLUMN ledger.packages.number IS 'Its place in the plan.';
+COMMENT ON COLUMN ledger.packages.expected_rows IS 'How many rows the plan expects.';
+COMMENT ON COLUMN ledger.packages.state IS 'planned, claimed, done, retryable, failed or withheld.';
+COMMENT ON COLUMN ledger.packages.worker IS 'Who claimed it last.';
+COMMENT ON COLUMN ledger.packages.code IS 'Kind of the failure.';
+COMMENT ON COLUMN ledger.packages.message IS 'The failure in words.';
+COMMENT ON COLUMN ledger.packages.rows_read IS 'Rows read from the source.';
+COMMENT ON COLUMN ledger.packages.rows_inserted IS 'Rows new in the target.';
+COMMENT ON COLUMN ledger.packages.rows_updated IS 'Rows changed in the target.';
+COMMENT ON COLUMN ledger.packages.rows_unchanged IS 'Rows that stood in the target already.';
+COMMENT ON COLUMN ledger.packages.rows_rejected IS 'Rows with a fault.';
+COMMENT ON COLUMN ledger.packages.rows_parked IS 'Rows that wait for a parent.';
+COMMENT ON COLUMN ledger.packages.planned_at IS 'When it was planned.';
+COMMENT ON COLUMN ledger.packages.claimed_at IS 'When it was claimed last.';
+COMMENT ON COLUMN ledger.packages.finished_at IS 'When it ended.';
+COMMENT ON COLUMN ledger.reconciliations.id IS 'Order in which they came.';
+COMMENT ON COLUMN ledger.reconciliations.run IS 'The run it belongs to, where there is one.';
+COMMENT ON COLUMN ledger.reconciliations.flow IS 'The flow that was compared.';
+COMMENT ON COLUMN ledger.reconciliations.verdict IS 'What it came to.';
+COMMENT ON COLUMN ledger.reconciliations.result IS 'Counts and differences.';
+COMMENT ON COLUMN ledger.reconciliations.at IS 'When it was compared.';
+COMMENT ON COLUMN ledger.runs.id IS 'Its name.';
+COMMENT ON COLUMN ledger.runs.scenario IS 'The scenario that was set going.';
+COMMENT ON COLUMN ledger.runs.parameters IS 'What it was started with.';
+COMMENT ON COLUMN ledger.runs.state IS 'running, done, failed or stopped.';
+COMMENT ON COLUMN ledger.runs.started_at IS 'When it began.';
+COMMENT ON COLUMN ledger.runs.finished_at IS 'When it ended.';
+COMMENT ON COLUMN ledger.systems.system IS 'Name of the system in the project.';
+COMMENT ON COLUMN ledger.systems.identified_at IS 'When it was met first.';
+"""
+
 # As with the key map: their owner changes the shape of images, on behalf of a role that may create in the schema.
 FUNCTIONS = """
 CREATE FUNCTION ledger.add_image(leaf text, flow text) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
@@ -283,3 +369,4 @@ def upgrade() -> None:
     connection.exec_driver_sql(TABLES)
     connection.exec_driver_sql(FUNCTIONS.replace("%", "%%"))
     connection.exec_driver_sql(COMMENTS)
+    connection.exec_driver_sql(OLDER_COMMENTS)
