@@ -202,6 +202,7 @@ class Images:
                 connection.execute(text("SELECT ledger.add_image(:name, :flow)"), {"name": name, "flow": flow})
             if any(_stored_fields(connection, flow).get(field) != kind for field, kind in wanted.items()):
                 _widen(connection, flow, name, wanted)
+                self._shapes = {key: number for key, number in self._shapes.items() if key[0] != flow}
             self._fields[flow] = _stored_fields(connection, flow)
 
     def _shape_number(self, flow: str, known: tuple[str, ...]) -> int:
