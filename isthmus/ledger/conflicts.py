@@ -202,12 +202,15 @@ def settle(connection: Connection, claimed: ClaimedKeys, agreed: Settlement, now
     """Bring the conflicts of the settled things up to date within a transaction.
 
     What is seen again is marked so; what changed its values is superseded and opened anew; what is seen no more is
-    closed, or applied where a person had decided. Raises DataError for a conflict of a thing that is not settled.
+    closed, or applied where a person had decided. Conflicts of things that go back to the queue stay as they are.
+    Raises DataError for a conflict of a thing that the claim does not hold.
     """
     asked = {"flow": claimed.flow, "epoch": claimed.epoch, "run": agreed.run, "now": now}
     driver = raw(connection)
     driver.execute(_LOCK, asked)
     rows = agreed.conflicts
+    if rows is not None and agreed.again is not None and len(agreed.again):
+        rows = rows.filter(pc.invert(pc.is_in(rows["id"], pc.unique(agreed.again))))
     if rows is None or not rows.num_rows:
         driver.execute(_UNSEEN.replace("{unseen}", ""), asked)
         return
