@@ -16,6 +16,7 @@ from connectors.sql.wanted import Mask, Positions, Wanted, numbered, problem_row
 from isthmus.connector import PROBLEMS, Change, Status
 from isthmus.errors import ConflictError, DataError
 
+WAITS = 40  # attempts that may wait for somebody's rows; a single held row among 50,000 is found within them
 REPEATED = "the package brings this key twice; the first row stays"
 
 
@@ -33,6 +34,14 @@ class Refused(Exception):
     def __init__(self, reason: Callable[[int], pa.Table], status: Status = Status.REJECTED) -> None:
         super().__init__("refused")
         self.reason, self.status = reason, status
+
+
+class Waited(Exception):
+    """An attempt waited in vain for rows that another session holds; `reason` makes `PROBLEMS` rows of positions."""
+
+    def __init__(self, reason: Callable[[Positions], pa.Table]) -> None:
+        super().__init__("waited")
+        self.reason = reason
 
 
 class Decided(Protocol):
@@ -116,13 +125,21 @@ def by_halves(positions: Positions, attempt: Callable[[int, int], None], refusal
     """Attempt all positions, or halves of them down to the single bad one.
 
     `attempt` takes the first and last position of a stretch and works in a savepoint of its own; it raises
-    Refused when the database does not take it.  Raises DataError when more rows are bad than the budget allows.
+    Refused when the database does not take it, Waited when it cannot take it now: after some waiting, stretches
+    are left for later as they are.  Raises DataError when more rows are bad than the budget allows.
     """
-    todo, bad = [(0, len(positions))], 0
+    todo, bad, waits = [(0, len(positions))], 0, 0
     while todo:
         low, high = todo.pop()
         try:
             attempt(int(positions[low]), int(positions[high - 1]))
+        except Waited as waited:
+            waits += 1
+            if high - low > 1 and waits < WAITS:
+                middle = (low + high) // 2
+                todo += [(middle, high), (low, middle)]
+            else:
+                refusals.add([waited.reason(positions[low:high])], Status.RETRYABLE)
         except Refused as refused:
             if high - low > 1:
                 middle = (low + high) // 2

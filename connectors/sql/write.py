@@ -19,6 +19,7 @@ from connectors.sql.outcome import (
     Raced,
     Refusals,
     Refused,
+    Waited,
     by_halves,
     counted,
     guard_mass_change,
@@ -176,7 +177,7 @@ class Writer:
                 raise
             session.execute("SET LOCAL lock_timeout = 100")  # having waited once, find out who it is
             name = plans[0].stage.wanted.name
-            raise Refused(lambda at: locked_rows(np.array([at], np.int32), name), Status.RETRYABLE) from None
+            raise Waited(lambda positions: locked_rows(positions, name)) from None
 
 
 def without(stages: list[Stage], refused: Mask) -> list[Stage]:

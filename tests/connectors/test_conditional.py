@@ -220,6 +220,22 @@ def test_a_key_being_inserted_for_long_is_for_later(crm: Any, other: Any) -> Non
     assert outcome.status.to_pylist() == [Status.INSERTED, Status.RETRYABLE, Status.INSERTED]
 
 
+def test_many_keys_being_inserted_for_long_do_not_hold_up_all_the_others(crm: Any, other: Any) -> None:
+    count = 2_000
+    with other.transaction():
+        other.execute(
+            "INSERT INTO part (mandt, id, number) SELECT '100', lpad((i * 100 + 10)::text, 10, '0'), 'theirs' || i "
+            "FROM generate_series(0, 19) i"
+        )
+        began = time.monotonic()
+        status = crm.write(made([f"x{i}" for i in range(count)])).status.to_pylist()
+        assert time.monotonic() - began < 15
+    assert all(status[i] == Status.RETRYABLE for i in range(0, count, 100))
+    assert set(status) == {Status.INSERTED, Status.RETRYABLE}
+    again = crm.write(made([f"x{i}" for i in range(count)])).status.to_pylist()
+    assert again.count(Status.CONFLICT) == 20 + status.count(Status.INSERTED)
+
+
 def test_two_writers_with_the_same_reading_do_not_both_win(
     crm: Any, other: Any, database: str, meanwhile: Callable[[Callable[[], None]], None]
 ) -> None:
