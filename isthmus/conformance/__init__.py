@@ -14,13 +14,14 @@ from __future__ import annotations
 import pytest
 
 from isthmus.conformance.conditional import Conditional
+from isthmus.conformance.feeds import Feeding
 from isthmus.conformance.material import Place, Scratch, ids
 from isthmus.conformance.reading import Reading
 from isthmus.conformance.writing import Writing
 from isthmus.connector import Connector
 
 
-class ConnectorSuite(Reading, Writing, Conditional):
+class ConnectorSuite(Reading, Writing, Conditional, Feeding):
     """The suite; a subclass gives the fixtures `connector` and `place`, and others where they differ."""
 
     def test_a_check_of_a_working_system_passes(self, connector: Connector) -> None:

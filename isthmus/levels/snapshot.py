@@ -33,7 +33,7 @@ def fingerprints(plans: Sequence[ReadPlan], system: Connector) -> pa.Table:
                     content(plan, raw.lists[e.name], e.parent, e.name) for e in plan.lists if e.name in raw.lists
                 ]
                 connection.register("contents", pa.Table.from_batches(batches, CONTENTS))
-                found: pa.Table = connection.execute(_DIGEST).to_arrow_table()
+                found: pa.Table = connection.sql(_DIGEST).to_arrow_table()
                 parts.append(found.cast(pa.schema([("key", pa.string()), ("print", pa.binary())])))
                 connection.unregister("contents")
     if not parts:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import date
 
+import pyarrow as pa
 import pytest
 
 from isthmus.errors import ConflictError
-from isthmus.levels.delta import delta_flow
+from isthmus.levels.delta import delta_flow, mark_gone
 from isthmus.levels.download import begin, finish_flow, load_flow, plan_flow
 from isthmus.levels.package import Carried
+from isthmus.levels.replicate import Tally
 from isthmus.levels.route import Route
 from landscape.changes import rename_partners, touch_contracts
 from tests.flows.conftest import Build
@@ -76,3 +78,113 @@ def test_a_partner_renamed_arrives_and_its_neighbours_are_not_read(loaded: House
         assert delta_flow(desk, desk.flow("business_partner")).counts["read"] == len(keys)
     name = "SELECT partner, name_last FROM but000 WHERE client = '100' AND partner = ANY(%s) ORDER BY 1"
     assert loaded.ask("crm", name, keys) == loaded.ask("isu", name, keys)
+
+
+# --- failures, gone rows, guards --------------------------------------------------------------------------------------
+
+
+def cursor(house: House, object_: str = "business_partner") -> str | None:
+    with house.desk() as desk:
+        return desk.ledger.feeds.cursor(f"{object_}.isu.crm", "isu")
+
+
+def deltas(house: House) -> list[tuple[str, str]]:
+    return house.ask(
+        "ledger", "SELECT state, summary ->> 'because' FROM ledger.runs WHERE kind = 'delta' ORDER BY number"
+    )
+
+
+def test_a_delta_that_fails_is_marked_failed_and_its_changes_come_with_the_next(loaded: House) -> None:
+    loaded.clock.forward(days=3)
+    keys = rename_partners(loaded.urls["isu"], 4, on=date(2026, 1, 5))
+    before = cursor(loaded)
+
+    def broken(route: Route, carried: Carried) -> None:
+        raise RuntimeError("killed after the rows were confirmed")
+
+    with loaded.desk(report=broken) as desk, pytest.raises(RuntimeError):
+        delta_flow(desk, desk.flow("business_partner"))
+    assert deltas(loaded) == [("failed", "RuntimeError")]
+    assert cursor(loaded) == before
+    with loaded.desk() as desk:
+        again = delta_flow(desk, desk.flow("business_partner"))
+    assert (again.counts["read"], again.counts["updated"]) == (len(keys), 0)
+    assert [state for state, _ in deltas(loaded)] == ["failed", "done"]
+    assert cursor(loaded) != before
+
+
+@pytest.mark.parametrize("place", ["after poll", "after write", "before cursor"])
+def test_a_delta_that_is_cut_off_between_two_steps_loses_nothing(
+    clean: House, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clean.clock.forward(days=3)
+    keys = rename_partners(clean.urls["isu"], 4, on=date(2026, 1, 5))
+
+    def cut(here: str) -> None:
+        if here == place:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, clean.desk() as desk:
+        patch.setattr("isthmus.levels.delta.passing", cut)
+        patch.setattr("isthmus.levels.package.passing", cut)
+        with pytest.raises(KeyboardInterrupt):
+            delta_flow(desk, desk.flow("business_partner"))
+    with clean.desk() as desk:
+        delta_flow(desk, desk.flow("business_partner"))
+        assert delta_flow(desk, desk.flow("business_partner")).counts["updated"] == 0
+    name = "SELECT partner, name_last FROM but000 WHERE client = '100' AND partner = ANY(%s) ORDER BY 1"
+    assert clean.ask("crm", name, keys) == clean.ask("isu", name, keys)
+
+
+def test_a_paused_flow_is_refused_before_anything_is_read(loaded: House) -> None:
+    with loaded.desk() as desk:
+        desk.ledger.flows.pause("business_partner.isu.crm", "Ines", "month end")
+        with pytest.raises(ConflictError, match="paused by Ines"):
+            delta_flow(desk, desk.flow("business_partner"))
+    assert deltas(loaded) == []
+
+
+def gone(house: House, object_: str, keys: list[str]) -> Tally:
+    with house.desk() as desk, desk.route(desk.flow(object_)) as route:
+        run = desk.ledger.runs.start(desk.scenario.name, "delta", "delta", {}, "hash").id
+        return mark_gone(route, pa.array(keys), run, desk.worker(desk.flow(object_)))
+
+
+def arrived(house: House, count: int) -> list[str]:
+    statement = "SELECT ltrim(partner, '0') FROM but000 WHERE client = '100' AND xdele = '' ORDER BY partner LIMIT %s"
+    return [key for (key,) in house.ask("crm", statement, count)]
+
+
+def test_a_marker_is_all_that_changes_of_a_row_that_is_gone(clean: House) -> None:
+    (key,) = arrived(clean, 1)
+    row = "SELECT to_jsonb(t) - 'xdele' FROM but000 t WHERE client = '100' AND ltrim(partner, '0') = %s"
+    before, rest = clean.one("crm", row, key), clean.content(without={"but000": ["xdele"]})
+    assert gone(clean, "business_partner", [key]).counts["updated"] == 1
+    assert clean.one("crm", row, key) == before
+    assert clean.content(without={"but000": ["xdele"]}) == rest
+    assert gone(clean, "business_partner", [key]).counts["updated"] == 0
+
+
+def test_what_the_target_never_had_need_not_be_marked(clean: House) -> None:
+    content = clean.content()
+    assert gone(clean, "business_partner", ["4711000815"]).counts["updated"] == 0
+    assert clean.content() == content
+
+
+def test_a_row_that_is_gone_and_has_no_marker_is_kept_as_a_finding(clean: House) -> None:
+    key = clean.one("ledger", "SELECT min(key) FROM ledger.keys WHERE object = 'premise' AND system = 'isu'")
+    content = clean.content()
+    assert gone(clean, "premise", [key]).counts["gone"] == 1
+    assert clean.content() == content
+    assert clean.exceptions("premise") == {key: "gone from the source"}
+
+
+def test_more_gone_rows_than_the_declared_share_wait_for_a_person(
+    clean: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("isthmus.levels.replicate.MASS_CHANGE_FLOOR", 2)
+    keys = [key for (key,) in clean.ask("crm", "SELECT ltrim(partner, '0') FROM but000 WHERE client = '100'")]
+    with pytest.raises(ConflictError, match="Approve"):
+        gone(clean, "business_partner", keys)
+    assert clean.one("crm", "SELECT count(*) FROM but000 WHERE xdele = 'X'") == 0
+    assert clean.one("ledger", "SELECT count(*) FROM ledger.approvals WHERE approved_at IS NULL") == 1
