@@ -29,12 +29,14 @@ CREATE TABLE but020 (client varchar(3), partner varchar(10), addrnumber varchar(
     PRIMARY KEY (client, partner, addrnumber));
 CREATE INDEX ON but020 (client, addrnumber);
 CREATE TABLE adrc (client varchar(3), addrnumber varchar(10), city varchar(40), PRIMARY KEY (client, addrnumber));
-CREATE TABLE ordera (client varchar(3), guid bytea, changed_at numeric(15), kind varchar(4), PRIMARY KEY (client, guid));
+CREATE TABLE ordera (client varchar(3), guid bytea, changed_at numeric(15), kind varchar(4),
+    PRIMARY KEY (client, guid));
 INSERT INTO but000 SELECT '100', lpad(i::text, 10, '0'), '20260101', '20250101', 'n' FROM generate_series(1, 9) i;
 INSERT INTO but020 SELECT '100', lpad(i::text, 10, '0'), lpad((900 + i)::text, 10, '0') FROM generate_series(1, 9) i;
 INSERT INTO adrc SELECT '100', lpad((900 + i)::text, 10, '0'), 'Perth' FROM generate_series(1, 9) i;
 INSERT INTO but000 VALUES ('200', '0000000001', '20260101', '', 'another client');
-INSERT INTO ordera SELECT '100', decode(lpad(i::text, 32, '0'), 'hex'), 20260101000000, 'UTIL' FROM generate_series(1, 9) i;
+INSERT INTO ordera SELECT '100', decode(lpad(i::text, 32, '0'), 'hex'), 20260101000000, 'UTIL'
+FROM generate_series(1, 9) i;
 """
 PARTNER = (ColumnRef("P", "PARTNER"),)
 BUT000 = Source("P", "BUT000", optional=False)
