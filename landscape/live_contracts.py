@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import numpy as np
+
 from landscape import changes
 from landscape.codes import CLIENT, RATES
 from landscape.live_day import CRM_USER, ISU_USER, Day, Made, kind
@@ -35,7 +37,7 @@ def _crm(day: Day, keys: list[str], table: str, change: str, *lists: list[str]) 
         own = [change] if name == table else []
         stamp = [said] if name != "crmd_isuexta4" else []
         if own or stamp:
-            update(day.crm, name, ", ".join([*own, *stamp]), tie, keys, *lists)
+            update(day.crm, name, ", ".join([*own, *stamp]), tie, keys, *(lists if own else ()))
 
 
 @kind("contract", "contract", "to crm", "ends_on", weight=3, during=True)
@@ -126,6 +128,23 @@ def product_changed_in_isu(day: Day, keys: list[str]) -> None:
     _isu(day, keys)
 
 
+@kind("contract", "contract", "to isu", "product", "product_id", weight=2)
+def product_sold_in_crm(day: Day, keys: list[str]) -> None:
+    """The service center sells a customer another product of the division."""
+    rows = day.crm.execute(
+        "SELECT i.ordered_prod, x.a4division::int FROM unnest(%s::text[]) WITH ORDINALITY AS v(a, n) "
+        f"JOIN crmd_isuexta4 x ON {ITEM} "
+        "JOIN crmd_orderadm_i i ON i.client = x.client AND i.guid = x.guid ORDER BY v.n",
+        (keys,),
+    ).fetchall()
+    had, division = np.array([row[0] for row in rows], object), np.array([row[1] for row in rows], np.int64)
+    first = (division - 1) * 3
+    at = np.array([*map({rate: place for place, rate in enumerate(RATES)}.get, had, first)], np.int64)
+    sold = np.asarray(RATES, object)[first + (at - first + 1) % 3].tolist()
+    guid = f"(SELECT p.product_guid FROM comm_product p WHERE p.client = '{CLIENT}' AND p.product_id = v.b LIMIT 1)"
+    _crm(day, keys, "crmd_orderadm_i", f"product = {guid}, ordered_prod = v.b", sold)
+
+
 @kind("contract", "contract", "to isu", "text", weight=2)
 def text_changed_in_crm(day: Day, keys: list[str]) -> None:
     """The service center notes something in the text of a contract."""
@@ -141,7 +160,7 @@ def text_changed_alike_on_both(day: Day, keys: list[str]) -> None:
         _crm(day, keys, table, f"description = 'Agreed {day.date} ' || right(v.a, 6)")
 
 
-@kind("contract", "contract", "conflict", "text")
+@kind("contract", "contract", "owner decides", "text")
 def text_changed_differently_on_both(day: Day, keys: list[str]) -> None:
     """Both sides note a text of their own."""
     _isu(day, keys, f"vbez = 'Back office {day.date} ' || right(v.a, 6)")

@@ -18,7 +18,8 @@ Expected = Literal[
     "to crm",  # changed in IS-U, reaches CRM
     "to isu",  # changed in CRM, reaches IS-U
     "agreed",  # both sides say the same by themselves
-    "conflict",  # both sides say different things: the owner decides, or a person
+    "conflict",  # both sides say different things about what nobody decides alone: held for a person
+    "owner decides",  # both sides say different things: the owner's value stands
     "refused",  # a rule of the business holds it: the other side keeps what it has
     "put right",  # edited where it may only be shown: the owner's value comes back
     "created in crm",

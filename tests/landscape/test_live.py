@@ -46,8 +46,8 @@ RECORDS = {
     },
 }
 TOUCHED = {
-    "isu": {"to crm", "agreed", "conflict", "created in crm", "nothing"},
-    "crm": {"to isu", "agreed", "conflict", "refused", "put right", "created in isu", "duplicate"},
+    "isu": {"to crm", "agreed", "conflict", "owner decides", "created in crm", "nothing"},
+    "crm": {"to isu", "agreed", "conflict", "owner decides", "refused", "put right", "created in isu", "duplicate"},
 }
 
 
@@ -238,6 +238,21 @@ def test_the_history_of_products_stays_without_gaps(sides: Sides) -> None:
     ended = list(manifest.kind("moved_out_in_isu").keys)
     last = "SELECT e.vertrag FROM ever e JOIN everh h ON h.vertrag = e.vertrag AND h.bis = e.auszdat "
     assert sorted(sides.one("isu", f"{last} WHERE e.vertrag = ANY(%s)", ended)) == sorted(ended)
+
+
+def test_a_product_that_is_sold_is_one_of_the_same_division(sides: Sides) -> None:
+    item = (
+        "SELECT a4isucontr, ordered_prod, product_id FROM crmd_isuexta4 a JOIN crmd_orderadm_i i ON i.guid = a.guid "
+        "JOIN comm_product p ON p.product_guid = i.product"
+    )
+    before = {row[0]: row[1:] for row in sides.ask("crm", item)}
+    manifest = sides.play()
+    after = {row[0]: row[1:] for row in sides.ask("crm", item)}
+    sold = manifest.kind("product_sold_in_crm").keys
+    assert sold
+    for key in sold:
+        assert after[key][0] == after[key][1] != before[key][0]
+        assert before[key][0].startswith("DUMMY") or after[key][0][0] == before[key][0][0]
 
 
 def test_new_addresses_are_in_streets_that_are_known(sides: Sides) -> None:
