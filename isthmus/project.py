@@ -45,6 +45,7 @@ class Project:
     package_rows: int
     gate: str
     alerts: Mapping[str, Any] = field(default_factory=dict)  # as the file says it; levels/alerts.py reads it
+    review: Mapping[str, Any] = field(default_factory=dict)  # show_values: whether reviews show personal values
 
     @classmethod
     def load(cls, folder: Path | None = None) -> Project:
@@ -55,7 +56,7 @@ class Project:
             raise ConfigError(f"There is no {MARKER} in {folder}. Go to a project folder or set ISTHMUS_HOME to one.")
         # BaseLoader keeps every scalar as text: client "100" and zeros in front survive
         said = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.BaseLoader) or {}
-        known = ("systems", "scenario", "package_rows", "gate", "alerts")
+        known = ("systems", "scenario", "package_rows", "gate", "alerts", "review")
         for name in said:
             if name not in known:
                 raise ConfigError(f'{file.name}: "{name}" is not a setting.{did_you_mean(name, known)}')
@@ -67,6 +68,7 @@ class Project:
             int(said.get("package_rows", 20_000)),
             said.get("gate", "great_expectations"),
             said.get("alerts") or {},
+            said.get("review") or {},
         )
 
     @cached_property

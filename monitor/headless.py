@@ -1,4 +1,4 @@
-"""Run the DAG in this one process, without scheduler and API server: what `isthmus demo` talks to.
+"""Run DAGs in this one process, without scheduler and API server: what `isthmus demo` talks to.
 
 Requests come as JSON lines on standard input, answers go as JSON lines to standard output; everything Airflow prints
 goes to standard error, which the caller sends to a log file.
@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 Answer = Callable[[Mapping[str, Any]], None]
+FIRST = "initial_download"
 
 
 def serve(requests: Iterator[str], answer: Answer) -> None:
     """Make Airflow ready, then run what is asked for, one run after the other.
 
-    A request is `{"pools": …, "connections": …}` first, then `{"params": …}` for every run (with `at`, a time, for a
-    run of that time's id). Answers have a `state`:
+    A request is `{"pools": …, "connections": …}` first, then `{"params": …}` for every run (with `dag`, its DAG, and
+    `at`, a time, for a run of that time's id). Answers have a `state`:
     migrated, ready, running (with `run`), finished (with `result` and the `failed` tasks and why).
     """
     from monitor.prepare import prepare
@@ -32,22 +33,22 @@ def serve(requests: Iterator[str], answer: Answer) -> None:
     for line in requests:
         asked = json.loads(line)
         # a run leaves its parameters in the DAG it was given, so every run gets one of its own
-        run_dag(load_dag(), asked["params"], answer, asked.get("at") or "")
+        run_dag(load_dag(asked.get("dag") or FIRST), asked["params"], answer, asked.get("at") or "")
 
 
-def load_dag() -> Any:
-    """Read the DAG as Airflow does; raises RuntimeError with the text of what is wrong in its file."""
+def load_dag(name: str = FIRST) -> Any:
+    """Read a DAG as Airflow does; raises RuntimeError with the text of what is wrong in its file."""
     from airflow.dag_processing.dagbag import DagBag
     from airflow.sdk.configuration import conf
 
     bag = DagBag(conf.get("core", "dags_folder"), bundle_path=None)
-    if "initial_download" not in bag.dags:
-        raise RuntimeError("\n".join(bag.import_errors.values()) or "there is no DAG initial_download")
-    return bag.dags["initial_download"]
+    if name not in bag.dags:
+        raise RuntimeError("\n".join(bag.import_errors.values()) or f"there is no DAG {name}")
+    return bag.dags[name]
 
 
 def run_dag(dag: Any, params: Mapping[str, Any], answer: Answer, at: str = "") -> None:
-    """Run the DAG once with these parameters and tell how it ended; the same time runs the same run again."""
+    """Run a DAG once with these parameters and tell how it ended; the same time runs the same run again."""
     from airflow.models.dagrun import DagRun
     from airflow.sdk import timezone
     from airflow.utils.types import DagRunType

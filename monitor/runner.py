@@ -56,13 +56,13 @@ class Runner:
         self._ask({"pools": dict(pools), "connections": dict(connections)})
 
     def wait_ready(self) -> None:
-        """Return when the DAG is read; raises SystemUnavailable naming the log when Airflow ended instead."""
+        """Return when the DAGs are read; raises SystemUnavailable naming the log when Airflow ended instead."""
         while self.hear(PATIENCE)["state"] != "ready":
             pass
 
-    def begin(self, params: Mapping[str, Any], at: str = "") -> str:
-        """Begin a run of the DAG and return its id; the same time (ISO 8601) runs the same run again."""
-        self._ask({"params": dict(params), "at": at})
+    def begin(self, params: Mapping[str, Any], at: str = "", dag: str = "initial_download") -> str:
+        """Begin a run of a DAG and return its id; the same time (ISO 8601) runs the same run again."""
+        self._ask({"params": dict(params), "at": at, "dag": dag})
         return str(self.hear(PATIENCE)["run"])
 
     def hear(self, seconds: float) -> dict[str, Any]:

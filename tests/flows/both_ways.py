@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from pathlib import Path
 
 from tests.flows.house import ROOT, SCENARIO, House
 
@@ -16,12 +17,17 @@ def both_ways(house: House, objects: tuple[str, ...] = KEPT) -> House:
     if mappings.is_symlink():
         mappings.unlink()
         shutil.copytree(ROOT / "mappings", mappings)
+    synchronize(mappings, objects)
+    return house
+
+
+def synchronize(mappings: Path, objects: tuple[str, ...] = KEPT) -> None:
+    """Let the scenario of a folder of mappings synchronize some objects."""
     file = mappings / "scenarios" / f"{SCENARIO}.yaml"
     text = file.read_text(encoding="utf-8")
     for name in objects:
         text = re.sub(rf"(object: {name},.*?level: )\w+(, guard: repair)?", r"\1synchronize", text)
     file.write_text(text, encoding="utf-8")
-    return house
 
 
 def persons(house: House, many: int) -> list[str]:
