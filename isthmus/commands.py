@@ -85,7 +85,7 @@ def guard(
 
 
 def delta(objects: Objects = None, scenario: ScenarioName = "", as_json: AsJson = False) -> None:
-    """Carry what changed in the source since the last load or delta (by change date; the same day is read again)."""
+    """Carry what changed in the source since the last load or delta, as the source's feed tells it."""
     from isthmus.levels.delta import delta_flow
     from isthmus.levels.download import open_desk
     from isthmus.levels.summary import print_progress
@@ -93,6 +93,8 @@ def delta(objects: Objects = None, scenario: ScenarioName = "", as_json: AsJson 
     totals = {}
     with open_desk(scenario=scenario, gate="off", report=lambda route, carried: print_progress(route, carried)) as desk:
         for flow in desk.flows(objects or ()):
+            if flow.level == "synchronize" and not objects:
+                continue  # `isthmus sync` carries those, both ways
             totals[flow.object] = dict(delta_flow(desk, flow).counts)
     typer.echo(json.dumps(totals, indent=2) if as_json else "\n".join(f"{k}: {v}" for k, v in totals.items()))
 
