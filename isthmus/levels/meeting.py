@@ -136,12 +136,28 @@ def disagreeing(pair: Pair, met: Met, asked: pa.Array) -> pa.Array:
 
 
 def without_doubles(met: Met, pair: Pair) -> Met:
-    """Mark entries that name a thing another entry names: the first of them, known things before new ones, counts."""
-    order = np.argsort(~met.paired, kind="stable")
+    """Mark entries that name a thing another entry names: the one that knows most of it counts.
+
+    Known things come before new ones, and entries that found both keys before those that found one: taken for new
+    on the other side, such a thing would be made there a second time.
+    """
+    half = nulls(met.source_key) | nulls(met.target_key)
+    order = np.lexsort((half, ~met.paired))
     absorbed = np.zeros(len(met.ids), dtype=bool)
     ids = np.asarray(pc.dictionary_encode(met.ids.cast(pa.binary())).indices)[order]
     _, first = np.unique(ids, return_index=True)
     mask = np.ones(len(ids), dtype=bool)
     mask[first] = False
     absorbed[order] = mask
-    return replace(met, absorbed=absorbed)
+    return replace(met, absorbed=absorbed, asked=own_entries(met, absorbed))
+
+
+def own_entries(met: Met, absorbed: np.ndarray) -> pa.Array:
+    """Let a thing that several entries name stand for the one with its own id, so that the next run finds its trace."""
+    ids, asked = met.ids.cast(pa.binary()), met.asked.cast(pa.binary())
+    place = np.asarray(pc.fill_null(pc.index_in(ids, asked), -1))
+    rows = np.flatnonzero(~absorbed & (place >= 0))
+    rows = rows[absorbed[place[rows]] & filled(pc.equal(ids.take(pa.array(place[rows])), ids.take(pa.array(rows))))]
+    taken = np.arange(len(absorbed))
+    taken[rows], taken[place[rows]] = place[rows], rows
+    return met.asked.take(pa.array(taken))

@@ -139,7 +139,10 @@ def compile_pair(
 
 
 def keyed(plan: ReadPlan, route: Route) -> ReadPlan:
-    """Let a plan read the key columns of every table that is written too: a row is found again as it is spelled."""
+    """Let a plan read the key columns of every written table too, so that a row is found again as it is spelled.
+
+    It reads who changed a row and when as well: `newest` and whoever decides a conflict want to know.
+    """
     aliases = {source.alias for source in plan.query.sources}
     more = []
     for table in route.write.tables:
@@ -147,7 +150,7 @@ def keyed(plan: ReadPlan, route: Route) -> ReadPlan:
             more += [ColumnRef(table.alias, name) for name in route.target.describe(table.table).key]
     held = {(column.alias, column.column.casefold()) for column in plan.query.columns}
     fresh = [column for column in dict.fromkeys(more) if (column.alias, column.column.casefold()) not in held]
-    return replace(plan, lists=(), query=replace(plan.query, columns=(*plan.query.columns, *fresh)))
+    return replace(plan, lists=(), query=replace(plan.query, columns=(*plan.query.columns, *fresh))).stamped()
 
 
 def fixed_keys(found: tuple[FieldPolicy, ...], source: ReadPlan, target: ReadPlan) -> tuple[FieldPolicy, ...]:

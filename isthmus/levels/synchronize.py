@@ -270,7 +270,7 @@ def settled(
         counts["fields_to_target"] += int((item.to_target & agreed).sum())
         counts["fields_to_source"] += int((item.to_source & agreed).sum())
     return Settlement(
-        again=met.asked.filter(pa.array(again)),
+        again=entries(met, again),
         image=image(found, agreed),
         conflicts=table,
         exceptions=exceptions,
@@ -281,6 +281,12 @@ def settled(
         counts=counts,
         run=run,
     )
+
+
+def entries(met: Met, rows: np.ndarray) -> pa.Array:
+    """Return every entry of the queue that names one of some things: each may bring a key that the others lack."""
+    ids = met.ids.cast(pa.binary())
+    return met.asked.filter(pc.is_in(ids, ids.filter(pa.array(rows))))
 
 
 def image(found: Examined, agreed: np.ndarray) -> pa.RecordBatch | None:
