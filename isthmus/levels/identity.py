@@ -85,6 +85,7 @@ def with_standing(route: Route, records: Records, identity: Identity, fresh: boo
 
     A thing whose target key derives from its id was made here, and so were its parts: nothing is looked up for it.
     """
+    identity = with_slices(route, identity, fresh)
     sources = {source.alias for source in route.back.query.sources}
     columns = {made: above for made, above in route.write.stands_in.items() if reference(above).alias in sources}
     if fresh or not columns:
@@ -96,6 +97,21 @@ def with_standing(route: Route, records: Records, identity: Identity, fresh: boo
     there = standing(route, identity.known.take(asked), tuple(columns.values()))
     found = {made: _spread(there.column(above), asked, len(records.key)) for made, above in columns.items()}
     return replace(identity, standing=found)
+
+
+def with_slices(route: Route, identity: Identity, fresh: bool) -> Identity:
+    """Read today's slices of the tables that are written by splitting, whole: what no field says is carried over."""
+    tables = [table for table in route.write.tables if table.slices is not None]
+    if fresh or not tables:
+        return identity
+    names = tuple(str(column.column) for table in tables for column in table.columns)
+    there = standing(route, identity.known, names)
+    found = {}
+    for table in tables:
+        columns = [column.column for column in table.columns]
+        arrays = [there.column(str(reference)) for reference in columns]
+        found[table.alias] = pa.RecordBatch.from_arrays(arrays, names=[reference.column for reference in columns])
+    return replace(identity, slices=found)
 
 
 def _spread(guids: pa.Array, rows: pa.Array, size: int) -> pa.Array:

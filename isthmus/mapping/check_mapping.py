@@ -96,9 +96,16 @@ def _tables_are_sound(spec: MappingSpec, scope: Scope) -> None:
     for table in spec.tables:
         _table_is_sound(table, before, not before, spec.tables, scope)
         before[table.alias] = table
+    split = next((table for table in spec.tables if table.split and not table.lookup), None)
+    if split is not None and spec.create == "rows":
+        message = f'"{split.alias}" is split where a thing stands, so no new thing gets its first slice.'
+        scope.add(split.position, f'{message} Write "create: never", or map the slices as a list under "each".')
     for entry in spec.lists:
         inside = dict(before)
         for table in entry.tables:
+            if table.split:
+                message = f'"{table.alias}" is a list, whose entries are slices already. Remove "split".'
+                scope.add(table.position, message)
             if table.alias in before:
                 message = f'"{table.alias}" names a table of the object already. Use another alias and "table: ...".'
                 scope.add(table.position, message)
@@ -118,6 +125,8 @@ def _table_is_sound(
         message = '"valid" names two columns (from + to) or four (date + time, date + time).'
         scope.add(place(table.valid[0], table.position), message)
     _slice_is_chosen(table, before, scope)
+    if table.split:
+        _split_is_possible(table, root, scope)
     _change_is_seen(table, [other.alias for other in every], scope)
     for column in table.initial:
         if column in table.fixed:
@@ -140,6 +149,17 @@ def _slice_is_chosen(table: MappedTable, before: Mapping[str, MappedTable], scop
     if table.during and known_alias(table.during, before, scope, table.position) and not before[table.during].valid:
         message = f'"{table.during}" has no slices to overlap with. Add "valid: AB + BIS" to it.'
         scope.add(place(table.during, table.position), message)
+
+
+def _split_is_possible(table: MappedTable, root: bool, scope: Scope) -> None:
+    if table.lookup or root:
+        what = "a lookup table is never written" if table.lookup else "the root is the object itself, not a slice of it"
+        scope.add(table.position, f'"{table.alias}" cannot be split: {what}. Remove "split" or the other word.')
+    elif table.at != "today" or len(table.valid) != 2:
+        message = (
+            f'"{table.alias}" is split today, so it is read today by its days. Write "valid: AB + BIS, at: today".'
+        )
+        scope.add(place(table.at, table.position), message)
 
 
 def _change_is_seen(table: MappedTable, aliases: Sequence[str], scope: Scope) -> None:

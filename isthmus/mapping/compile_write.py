@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 
 import pyarrow as pa
 
 from isthmus.connector import Canonical, ColumnRef, Table
 from isthmus.errors import Finding, SpecError, did_you_mean
-from isthmus.mapping.bind import Setting, bind_pipe, context_of, refuse, switched, tables_in_force, value_of
+from isthmus.mapping.bind import (
+    Setting,
+    bind_pipe,
+    context_of,
+    refuse,
+    slice_columns,
+    switched,
+    tables_in_force,
+    value_of,
+)
 from isthmus.mapping.compile import setting, specs_of
 from isthmus.mapping.functions import Context
-from isthmus.mapping.plan import BoundPipe, Filling, ReadPlan, WriteColumn, WritePlan, WriteTable
+from isthmus.mapping.plan import BoundPipe, Filling, ReadPlan, Slices, WriteColumn, WritePlan, WriteTable
 from isthmus.mapping.spec import Call, Catalogue, MappedField, MappedList, MappedTable, MappingSpec, Pipe, Position
 
 Describe = Callable[[str], Table]
@@ -83,7 +93,13 @@ def compile_write(
     if spec.deleted is not None:
         _fill_pipe(columns, spec.deleted, context, "deleted", "")
     _fill_constants(columns, tables, catalogue, given.today)
-    written = [_table(table, columns, describe(table.table)) for table in tables if not table.distinct]
+    written = [
+        _sliced(table, columns, describe(table.table), given)
+        if table.split
+        else _table(table, columns, describe(table.table))
+        for table in tables
+        if not table.distinct
+    ]
     lists = [entry for entry in spec.lists if switched(entry.condition, given)]
     fields_of_lists = _offered_lists(provided)
     for entry in lists:
@@ -224,6 +240,31 @@ def _table(
         )
     scope = tuple(tie.column for tie in table.ties) if list_ else ()
     return WriteTable(table.alias, table.table, tuple(found), list_, scope, missing, table.shared, table.optional)
+
+
+def _sliced(table: MappedTable, columns: Columns, described: Table, given: Setting) -> WriteTable:
+    """Collect all columns of a table of slices: fields fill theirs, the rest is carried over."""
+    _note_absent(table, columns, described)
+    fields = {name.rpartition(".")[2].casefold(): name for name in columns.roles if name.startswith(f"{table.alias}.")}
+    found = []
+    for column in described.columns:
+        name = fields.get(column.name.casefold(), "")
+        filling = columns.source(name) if name else None
+        if filling is None or filling.kind != "field":
+            filling = Filling("carried", name=column.name)
+        role = "written" if filling.kind == "field" else "carried"
+        reference = ColumnRef(table.alias, column.name)
+        found.append(WriteColumn(reference, column.type, filling, role, columns.canonical.get(name)))
+    start, end = (_physical(described, name) for name in slice_columns(table))
+    day = date(int(given.today[:4]), int(given.today[4:6]), int(given.today[6:]))
+    before = f"{day - timedelta(days=1):%Y%m%d}"
+    slices = Slices(start, end, described.key, given.today, before)
+    return WriteTable(table.alias, table.table, tuple(found), slices=slices)
+
+
+def _physical(described: Table, name: str) -> str:
+    column = described.column(name)
+    return column.name if column else name
 
 
 def _note_absent(table: MappedTable, columns: Columns, described: Table) -> None:

@@ -176,7 +176,7 @@ class Filling:
 
     `kind`: `field` (a model field through the inverses of `pipe`, output number `output`), `period` (a list's
     slice), `key` (the object's own key in the target), `constant`, `made` (a derived guid of the column `name`, tag
-    in `value`),
+    in `value`), `carried` (what the slice of today holds),
     `number` (a reserved counter, name in `value`), `deleted` (the delete marker), `parent` (a column of the
     root row, named in `value`).
     """
@@ -195,13 +195,30 @@ class WriteColumn:
     column: ColumnRef
     type: pa.DataType
     filling: Filling
-    role: str  # key | written | initial
+    role: str  # key | written | initial | carried
     canonical: Canonical | None = None
 
 
 @dataclass(frozen=True, slots=True)
+class Slices:
+    """How a table of time slices is written: the slice of `today` ends the day `before`, another begins.
+
+    `start` and `end` are its first and last day, closed; `key` its key columns.
+    """
+
+    start: str
+    end: str
+    key: tuple[str, ...]
+    today: str
+    before: str
+
+
+@dataclass(frozen=True, slots=True)
 class WriteTable:
-    """One table a record is written to; `list` names the model list it holds, '' for one row per object."""
+    """One table a record is written to; `list` names the model list it holds, '' for one row per object.
+
+    With `slices` its columns are all the table has: those no field fills (`carried`) go over to the new slice.
+    """
 
     alias: str
     table: str
@@ -211,6 +228,7 @@ class WriteTable:
     missing: str = "keep"
     shared: bool = False
     optional: bool = False
+    slices: Slices | None = None
 
 
 @dataclass(frozen=True, slots=True)

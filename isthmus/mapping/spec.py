@@ -145,7 +145,8 @@ class MappedTable:
     plain field reads: `today`, `last` (the latest slice there is), or a column `ALIAS.COL`; `during` names another
     alias whose slice must overlap this one.  `fixed` discriminates on read and fills on insert; `initial` fills on
     insert only.  `changed` tells when a row changed, `by` names the columns that say who did it (the first that is
-    not blank).  `where` filters on read only.  `condition` is a scenario switch (`if: devices`).
+    not blank).  With `split` a changed field closes the slice of today and opens a new one.
+    `where` filters on read only.  `condition` is a scenario switch (`if: devices`).
     """
 
     alias: str
@@ -157,6 +158,7 @@ class MappedTable:
     distinct: bool = False
     valid: tuple[str, ...] = ()
     at: str = ""
+    split: bool = False
     during: str = ""
     fixed: Mapping[str, str] = field(default_factory=dict)
     initial: Mapping[str, str] = field(default_factory=dict)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from isthmus.connector import TableRows
-from isthmus.mapping.plan import BoundPipe, Filling, ListRecords, Records, WriteColumn, WritePlan, WriteTable
+from isthmus.connector import Canonical, TableRows
+from isthmus.mapping.plan import BoundPipe, Filling, ListRecords, Records, Slices, WriteColumn, WritePlan, WriteTable
 from isthmus.mapping.reading import Remarks
 
 
@@ -21,7 +22,8 @@ class Identity:
 
     `paired` (boolean) tells which of them the key map knows already; the rest are known by evidence or new.
     `numbers` holds, per counter, one reserved number for every record; `standing`, per made column, the guid that
-    stands in the target already (16 bytes, null = derive one).
+    stands in the target already (16 bytes, null = derive one).  `slices` holds, per table of slices, the whole row of
+    today's slice (columns by their own names, null = there is none).
     """
 
     ids: pa.Array
@@ -29,12 +31,14 @@ class Identity:
     paired: pa.Array
     numbers: Mapping[str, pa.Array] = field(default_factory=dict)
     standing: Mapping[str, pa.Array] = field(default_factory=dict)
+    slices: Mapping[str, pa.RecordBatch] = field(default_factory=dict)
 
     def take(self, rows: pa.Array) -> Identity:
         """Keep some records."""
         numbers = {name: column.take(rows) for name, column in self.numbers.items()}
         standing = {name: column.take(rows) for name, column in self.standing.items()}
-        return Identity(self.ids.take(rows), self.known.take(rows), self.paired.take(rows), numbers, standing)
+        slices = {alias: batch.take(rows) for alias, batch in self.slices.items()}
+        return Identity(self.ids.take(rows), self.known.take(rows), self.paired.take(rows), numbers, standing, slices)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +56,74 @@ def spell(plan: WritePlan, records: Records, identity: Identity) -> Written:
     made = hex_of(identity.ids)
     key = pc.coalesce(identity.known, made) if plan.key_from == "made" else None
     speller = Speller(plan, records, identity, key, remarks)
-    main = [(table, speller.columns(table, None)) for table in plan.tables if not table.list]
+    own = [table for table in plan.tables if not table.list]
+    main = {table.alias: speller.columns(table, None) for table in own if table.slices is None}
     if key is None:
         key = _key_from_fields(plan.key, speller)
     lists = [(t, speller.columns(t, records.lists[t.list])) for t in plan.tables if t.list and t.list in records.lists]
     positions = pa.array(np.arange(records.root.num_rows, dtype=np.int32))
-    tables = [_rows(table, arrays, positions) for table, arrays in main]
+    tables = [
+        _rows(table, main[table.alias], positions) if table.slices is None else split_rows(speller, table, table.slices)
+        for table in own
+    ]
     tables += [_list_rows(speller, table, arrays, records.lists[table.list].parent) for table, arrays in lists]
     return Written(tuple(tables), key, remarks)
+
+
+def split_rows(speller: Speller, table: WriteTable, slices: Slices) -> TableRows:
+    """Spell the slices that change: today's ends the day before, and a new one takes over all it does not say itself.
+
+    A slice that began today is changed in place.  Where no slice is valid today there is none to split, and a record
+    that brings a value for it is rejected.
+    """
+    size = speller.records.root.num_rows
+    names = [column.column.column for column in table.columns]
+    types = {column.column.column: column.type for column in table.columns}
+    nothing = pa.RecordBatch.from_arrays([pa.nulls(size, kind) for kind in types.values()], names=names)
+    standing = speller.identity.slices.get(table.alias, nothing)
+    there, changed = pc.is_valid(standing.column(slices.end)), pa.repeat(pa.scalar(False), size)
+    after = {name: fit(standing.column(name), types[name]) for name in names}
+    for column in (column for column in table.columns if column.filling.kind == "field"):
+        name, value = column.column.column, fit(speller.array(column, table, None), column.type)
+        changed = pc.or_(changed, pc.and_(there, _differs(value, after[name], column.canonical)))
+        lost = pc.and_not(pc.is_valid(speller.model(column.filling.name)), there)
+        said = f"no row of {table.table} is valid today, so there is no slice to change"
+        speller.remarks.add(lost, column.filling.name, "no slice", said)
+        after[name] = value
+    began = pc.and_(changed, pc.less(after[slices.start], _day(slices.today, types[slices.start])))
+    before = {**{name: standing.column(name) for name in names}}
+    before[slices.end] = pa.repeat(_day(slices.before, types[slices.end]), size)
+    after[slices.start] = pc.if_else(began, _day(slices.today, types[slices.start]), after[slices.start])
+    positions = pa.array(np.arange(size, dtype=np.int32))
+    parts = [
+        pa.table({**{name: fit(arrays[name], types[name]) for name in names}, "position": positions}).filter(mask)
+        for arrays, mask in ((before, began), (after, changed))
+    ]
+    whole = pa.concat_tables(parts).combine_chunks()
+    rows = pa.RecordBatch.from_arrays([_one(column) for column in whole.columns], schema=whole.schema)
+    key = tuple(name for name in names if name.casefold() in {part.casefold() for part in slices.key})
+    return TableRows(
+        table=table.table,
+        rows=rows,
+        key=key,
+        written=tuple(name for name in names if name not in key),
+        canonical={c.column.column: c.canonical for c in table.columns if c.canonical is not None},
+    )
+
+
+def _one(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks else pa.array([], column.type)
+
+
+def _day(text: str, kind: pa.DataType) -> pa.Scalar:
+    return pa.scalar(text) if pa.types.is_string(kind) else pa.scalar(datetime.strptime(text, "%Y%m%d").date(), kind)
+
+
+def _differs(value: pa.Array, standing: pa.Array, canonical: Canonical | None) -> pa.BooleanArray:
+    """Tell where two spellings say different things; nothing equals nothing."""
+    if canonical is not None:
+        value, standing = canonical(value), canonical(standing)
+    return pc.fill_null(pc.not_equal(value, standing), pc.xor(pc.is_null(value), pc.is_null(standing)))
 
 
 def _list_rows(speller: Speller, table: WriteTable, arrays: list[pa.Array], parent: pa.Array) -> TableRows:
@@ -160,6 +224,11 @@ class Speller:
         if filling.name not in rows.schema.names:  # another variant of the object has this field
             return (pa.nulls(rows.num_rows, filling.pipe.type),)
         return (rows.column(filling.name),)
+
+    def model(self, name: str) -> pa.Array:
+        """Return a field of the model, null where the records do not have it."""
+        root = self.records.root
+        return root.column(name) if name in root.schema.names else pa.nulls(root.num_rows)
 
     def root_column(self, name: str) -> pa.Array:
         """Return the content of a column of the object's own tables, by the head of its tied class."""
