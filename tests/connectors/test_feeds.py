@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import Any
 import psycopg
 import pytest
 import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from connectors.sql import SqlConnector
 from isthmus.connector import ColumnRef, Comparison, FeedLost, Polled, Query, Source, Watched
@@ -261,6 +264,37 @@ def test_a_transaction_that_commits_late_under_a_lower_number_is_not_lost(
     second = pointers.poll("pointer", PARTNERS, first.cursor, NOW)
     third = pointers.poll("pointer", PARTNERS, second.cursor, NOW)
     assert (keys(first), keys(second), keys(third)) == ([partner(2)], [partner(1)], [])
+
+
+STEPS = st.lists(
+    st.tuples(st.integers(0, 2), st.sampled_from(["write"] * 3 + ["commit"] * 2 + ["rollback", "poll"]), st.integers(1, 9)),
+    min_size=16, max_size=30,
+)  # fmt: skip
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=STEPS)
+def test_whatever_commits_in_whatever_order_is_told_once_and_by_the_next_poll(
+    pointers: Any, database: str, steps: list[tuple[int, str, int]]
+) -> None:
+    with ExitStack() as stack:
+        sessions = [stack.enter_context(psycopg.connect(database)) for _ in range(3)]
+        cursor = pointers.begin_feed("pointer", PARTNERS, NOW)
+        open_: list[set[str]] = [set(), set(), set()]
+        due: set[str] = set()
+        for number, step, place in [*steps, (0, "commit", 1), (1, "commit", 1), (2, "commit", 1), (0, "poll", 1)]:
+            if step == "write":
+                key = partner(3 * ((place - 1) % 3) + number + 1)  # rows of a session's own: none waits for a lock
+                sessions[number].execute("UPDATE but000 SET name = 'x' WHERE partner = %s", [key])
+                open_[number].add(key)
+            elif step == "poll":
+                polled = pointers.poll("pointer", PARTNERS, cursor, NOW)
+                assert set(keys(polled)) == due
+                cursor, due = polled.cursor, set()
+            else:
+                getattr(sessions[number], step)()
+                due |= open_[number] if step == "commit" else set()
+                open_[number] = set()
 
 
 def test_a_change_in_flight_when_the_feed_began_is_found(pointers: Any, other: psycopg.Connection[Any]) -> None:
