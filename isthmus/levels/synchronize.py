@@ -252,6 +252,7 @@ def settled(
         )
     agreed = found.usable & ~again & ~failed & (met.source.there | met.target.there)
     agreed &= ~(found.uncreated["source"] | found.uncreated["target"])
+    nowhere = found.usable & ~(met.source.there | met.target.there)  # what waited here is not waited for any more
     table = conflicts(pair, found, again)
     counts.update(
         {
@@ -275,7 +276,8 @@ def settled(
         conflicts=table,
         exceptions=exceptions,
         resolved_keys={
-            pair.side(name).route.name: pc.drop_null(met.key(other).filter(pa.array(agreed))) for name, other in WAYS
+            pair.side(name).route.name: pc.drop_null(met.key(other).filter(pa.array(agreed | nowhere)))
+            for name, other in WAYS
         },
         pairs=pairs(pair, found, written, agreed),
         counts=counts,
