@@ -266,10 +266,8 @@ def test_a_transaction_that_commits_late_under_a_lower_number_is_not_lost(
     assert (keys(first), keys(second), keys(third)) == ([partner(2)], [partner(1)], [])
 
 
-STEPS = st.lists(
-    st.tuples(st.integers(0, 2), st.sampled_from(["write"] * 3 + ["commit"] * 2 + ["rollback", "poll"]), st.integers(1, 9)),
-    min_size=16, max_size=30,
-)  # fmt: skip
+DOES = st.sampled_from(["write"] * 3 + ["commit"] * 2 + ["rollback", "poll"])
+STEPS = st.lists(st.tuples(st.integers(0, 2), DOES, st.integers(1, 9)), min_size=16, max_size=30)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -167,6 +167,30 @@ def test_every_table_of_every_object_leads_to_its_keys(build: Build) -> None:
             assert len(changed.gone) == 0
 
 
+@pytest.mark.parametrize("kind", ["pointer", "snapshot", "timestamp"])
+def test_the_target_tells_its_changes_by_its_own_keys(clean: House, kind: str) -> None:
+    feed_by(clean, kind, "crm")
+    with clean.desk() as desk:
+        flow = desk.flow("contract")
+        crm = desk.project.connector("crm")
+        if kind == "pointer":
+            watched = feed_of(desk.project, desk.scenario, "crm", "contract", desk.today).watched
+            crm.install_feed(watched)  # type: ignore[attr-defined]
+        first = begin_side(desk, flow, "target", connector=crm)
+        desk.ledger.feeds.advance("contract.isu.crm", "crm", first)
+        if kind == "timestamp":
+            clean.clock.forward(hours=1)
+            desk.ledger.feeds.advance("contract.isu.crm", "crm", begin_side(desk, flow, "target", connector=crm))
+        one = "SELECT min(guid) FROM (SELECT encode(guid, 'hex') AS guid FROM crmd_isuexta4) g"
+        guid = clean.one("crm", one)
+        clean.tell("crm", "UPDATE crmd_isuexta4 SET a4contend = '20270630' WHERE guid = decode(%s, 'hex')", guid)
+        stamp = f"{clean.clock():%Y%m%d%H%M%S}"
+        clean.tell("crm", "UPDATE crmd_orderadm_i SET changed_at = %s WHERE guid = decode(%s, 'hex')", stamp, guid)
+        changed = poll_side(desk, flow, "target", connector=crm)
+        crm.close()
+    assert (changed.because, changed.keys.to_pylist()) == ("", [guid.upper()])
+
+
 # --- whole comparisons ------------------------------------------------------------------------------------------------
 
 
