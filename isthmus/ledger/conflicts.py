@@ -217,6 +217,8 @@ def settle(connection: Connection, claimed: ClaimedKeys, agreed: Settlement, now
     driver.execute(_STAGE)
     for batch in _staged(claimed.flow, rows).to_batches():
         copy_in(connection, sql.Identifier("pg_temp", "conflicts_stage"), batch)
+    driver.execute("CREATE INDEX conflicts_staged ON pg_temp.conflicts_stage (id, field, kind)")
+    driver.execute("ANALYZE pg_temp.conflicts_stage")
     (strays,) = driver.execute(_STRAYS, asked).fetchone() or (0,)
     if strays:
         raise DataError(

@@ -47,15 +47,24 @@ UPDATE ledger.queue q SET epoch = NULL, claimed = NULL, attempts = q.attempts + 
 FROM mine WHERE q.flow = mine.flow AND q.id = mine.id
 """
 _CLAIM = """
-WITH wanted AS (SELECT q.id FROM ledger.queue q {only} WHERE q.flow = %(flow)s AND q.epoch IS NULL
-    AND (%(upto)s::bigint IS NULL OR q.place <= %(upto)s) ORDER BY q.place LIMIT %(limit)s FOR UPDATE OF q SKIP LOCKED),
+WITH wanted AS ({wanted}),
 taken AS (UPDATE ledger.queue q SET epoch = %(epoch)s, claimed = q.version FROM wanted w
     WHERE q.flow = %(flow)s AND q.id = w.id RETURNING q.*)
 SELECT count(*), string_agg(uuid_send(id), ''), string_agg(int8send(version), ''), string_agg(int4send(attempts), ''),
     array_agg(source_key), array_agg(target_key), array_agg(source_gone), array_agg(target_gone)
 FROM (SELECT * FROM taken ORDER BY id) t
 """
-_ONLY = "JOIN (SELECT encode(b, 'hex')::uuid AS id FROM unnest(%(ids)b::bytea[]) b) o ON o.id = q.id"
+_LINE = """
+SELECT q.id FROM ledger.queue q WHERE q.flow = %(flow)s AND q.epoch IS NULL
+    AND (%(upto)s::bigint IS NULL OR q.place <= %(upto)s)
+ORDER BY q.place LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+"""
+# Each asked thing is looked up by itself: the planner, knowing little of a young queue, would walk it for every one.
+_ASKED = """
+SELECT q.id FROM (SELECT encode(b, 'hex')::uuid AS id FROM unnest(%(ids)b::bytea[]) b) k CROSS JOIN LATERAL (
+    SELECT q.id FROM ledger.queue q WHERE q.flow = %(flow)s AND q.id = k.id AND q.epoch IS NULL
+        AND (%(upto)s::bigint IS NULL OR q.place <= %(upto)s) FOR UPDATE SKIP LOCKED) q LIMIT %(limit)s
+"""
 _HOLD = """
 INSERT INTO ledger.claims (epoch, flow, worker, keys, claimed_at, lease_until)
 VALUES (%(epoch)s, %(flow)s, %(worker)s, %(keys)s, %(now)s, %(until)s)
@@ -124,14 +133,14 @@ class Queue:
     ) -> ClaimedKeys | None:
         """Take at most `limit` things that wait, those first in line, sorted by id; None when none waits.
 
-        What an expired lease held waits again, where it stood. `ids` narrows it to these things; `upto` to places in
-        line up to that number (`QueueDepth.last_place`), so that a run does not meet what it has put back itself.
+        What an expired lease held waits again, where it stood. `ids` narrows it to these things, in no order; `upto` to
+        places in line up to that one (`QueueDepth.last_place`), so that a run does not meet what it has put back.
         """
         now = self._database.now()
         asked = {"flow": flow, "limit": limit, "upto": upto}
         if ids is not None:
-            asked["ids"] = ids.to_pylist()
-        statement = sql.SQL(_CLAIM).format(only=sql.SQL(_ONLY if ids is not None else ""))
+            asked["ids"] = pc.unique(ids).to_pylist()
+        statement = sql.SQL(_CLAIM).format(wanted=sql.SQL(_LINE if ids is None else _ASKED))
         with self._database.transaction() as connection:
             driver = raw(connection)
             lost = [epoch for (epoch,) in driver.execute(_EXPIRE, {"flow": flow, "now": now})]
