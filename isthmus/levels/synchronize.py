@@ -272,7 +272,7 @@ def settled(
         counts["fields_to_source"] += int((item.to_source & agreed).sum())
     return Settlement(
         again=entries(met, again),
-        image=image(found, agreed),
+        image=image(found, agreed & on_both(found)),
         conflicts=table,
         exceptions=exceptions,
         resolved_keys={
@@ -289,6 +289,14 @@ def entries(met: Met, rows: np.ndarray) -> pa.Array:
     """Return every entry of the queue that names one of some things: each may bring a key that the others lack."""
     ids = met.ids.cast(pa.binary())
     return met.asked.filter(pc.is_in(ids, ids.filter(pa.array(rows))))
+
+
+def on_both(found: Examined) -> np.ndarray:
+    """Tell which things stand, or stood, on both sides; what only one ever had is agreed with nobody."""
+    met = found.met
+    made = found.create["source"] | found.create["target"]
+    result: np.ndarray = met.paired | (met.source.there & met.target.there) | made
+    return result
 
 
 def image(found: Examined, agreed: np.ndarray) -> pa.RecordBatch | None:
