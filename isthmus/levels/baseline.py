@@ -129,7 +129,8 @@ def baseline(desk: Desk, flow: Flow, run: str = "") -> dict[str, int]:
         except BaseException as wrong:
             desk.ledger.runs.finish(started.id, "failed", {"flow": pair.name, "because": type(wrong).__name__})
             raise
-        desk.ledger.flows.finish_load(pair.name, started.id)
+        if desk.ledger.flows.state(pair.name).load_run == started.id:
+            desk.ledger.flows.finish_load(pair.name, started.id)
         desk.ledger.runs.finish(started.id, "done", {"flow": pair.name, **counts})
     return dict(counts)
 

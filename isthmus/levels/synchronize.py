@@ -8,7 +8,7 @@ anywhere and run again it converges: a key leaves the queue only together with w
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 
@@ -35,6 +35,8 @@ from isthmus.mapping.spec import Flow
 KIND = "contract_sync"
 LEASE = timedelta(minutes=5)
 CLAIM = 20_000  # things in one claim: both sides of them fit in a few blocks
+TRIES = 5  # so often a row is met that stands otherwise than it was read, then a person is told
+GOES_BACK = (Status.CONFLICT, Status.RETRYABLE, Status.UNKNOWN)
 ROUNDS = 3  # a row that keeps changing while it is worked on waits for the next run
 SIDES: tuple[Name, Name] = ("target", "source")  # the front office first
 
@@ -240,17 +242,19 @@ def settled(
     counts: Counter[str] = Counter()
     for name, (want, outcome) in written.items():
         status = np.asarray(outcome.status)
-        again[want.rows[np.isin(status, (Status.CONFLICT, Status.RETRYABLE, Status.UNKNOWN))]] = True
+        again[want.rows[np.isin(status, GOES_BACK)]] = True
         failed[want.rows[status == Status.REJECTED]] = True
         changed[want.rows[np.isin(status, (Status.INSERTED, Status.UPDATED))]] = True
         counts[f"created_{name}"] += int((status == Status.INSERTED).sum())
         counts[f"updated_{name}"] += int((status == Status.UPDATED).sum())
-    exceptions = unreadable_rows(pair, met, told, found)
+    given_up = again & (np.asarray(claimed.attempts) >= TRIES)
+    again &= ~given_up
+    exceptions = unreadable_rows(pair, met, told, found, again)
     for name, other in WAYS:
         failed |= np.asarray(
             pc.is_in(met.key(other), exceptions[pair.side(name).route.name]["key"].combine_chunks(), skip_nulls=True)
         )
-    agreed = found.usable & ~again & ~failed & (met.source.there | met.target.there)
+    agreed = found.usable & ~again & ~given_up & ~failed & (met.source.there | met.target.there)
     agreed &= ~(found.uncreated["source"] | found.uncreated["target"])
     nowhere = found.usable & ~(met.source.there | met.target.there)  # what waited here is not waited for any more
     table = conflicts(pair, found, again)
@@ -263,8 +267,8 @@ def settled(
             "put_right": int(
                 np.logical_or.reduce([np.zeros(size, bool), *(i.put_right for i in found.merged.values())]).sum()
             ),
-            "parked": sum(int(pc.sum(pc.equal(t["state"], "parked")).as_py() or 0) for t in exceptions.values()),
-            "rejected": sum(int(pc.sum(pc.equal(t["state"], "rejected")).as_py() or 0) for t in exceptions.values()),
+            "parked": in_state(exceptions, "parked"),
+            "rejected": in_state(exceptions, "rejected"),
         }
     )
     for item in found.merged.values():
@@ -283,6 +287,11 @@ def settled(
         counts=counts,
         run=run,
     )
+
+
+def in_state(exceptions: Mapping[str, pa.Table], state: str) -> int:
+    """Count the things that are rejected or parked; one may have several faults."""
+    return sum(len(pc.unique(rows.filter(pc.equal(rows["state"], state))["key"])) for rows in exceptions.values())
 
 
 def entries(met: Met, rows: np.ndarray) -> pa.Array:
@@ -333,8 +342,13 @@ def pairs(
     return (Pairs(pair.object, met.ids.filter(mask), systems),)
 
 
-def unreadable_rows(pair: Pair, met: Met, told: dict[str, list[pa.Table]], found: Examined) -> dict[str, pa.Table]:
-    """Collect exceptions by the way they travel: what a mapping rejected, what does not fit, what may not be made."""
+def unreadable_rows(
+    pair: Pair, met: Met, told: dict[str, list[pa.Table]], found: Examined, again: np.ndarray
+) -> dict[str, pa.Table]:
+    """Collect exceptions by the way they travel: what a mapping rejected, what does not fit, what may not be made.
+
+    What goes back to the queue is no exception.
+    """
     every: dict[str, pa.Table] = {}
     for name, other in WAYS:
         side = pair.side(name)
@@ -345,7 +359,9 @@ def unreadable_rows(pair: Pair, met: Met, told: dict[str, list[pa.Table]], found
             keys = met.key(other).filter(pa.array(never))
             said = f"{side.system} has no such {pair.object} and its mapping says create: never; a process makes it"
             tables.append(exception(keys, "create never", said))
-        every[side.route.name] = pa.concat_tables(tables)
+        rows = pa.concat_tables(tables)
+        back = pc.is_in(rows["key"], pc.drop_null(met.key(other).filter(pa.array(again))))
+        every[side.route.name] = rows.filter(pc.invert(back))
     return every
 
 

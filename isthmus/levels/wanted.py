@@ -92,7 +92,8 @@ def wanted(
         written, identity = spelled(side, records, identity.take(pa.array(keep)), ledger)
     moved = {name: mask[rows] for name, mask in travels.items()}
     written = replace(written, tables=as_they_stand(side, seen, written, rows, moved))
-    return Wanted(side, rows, records, identity, written, standing(side, seen, written, rows)), told
+    made_again = (met.paired & ~seen.there)[rows]
+    return Wanted(side, rows, records, identity, written, standing(side, seen, written, rows, made_again)), told
 
 
 def spelled(side: Side, records: Records, identity: Identity, ledger: Ledger) -> tuple[Written, Identity]:
@@ -236,21 +237,26 @@ def as_they_stand(
     return tuple(tables)
 
 
-def standing(side: Side, seen: Seen, written: Written, rows: np.ndarray) -> tuple[Standing, ...]:
+def standing(
+    side: Side, seen: Seen, written: Written, rows: np.ndarray, made_again: np.ndarray
+) -> tuple[Standing, ...]:
     """Say what stood in every table that is written, column for column as it was read, and where no row stood.
 
-    A table that only takes copies is not read, so nothing is said of it.
+    A table that only takes copies is not read, so nothing is said of it.  A thing that is made again may find parts
+    that were left behind; nothing is said of these either.
     """
     plans = [table for table in side.route.write.tables if not table.list]
     read = {name.rpartition(".")[0] for name in seen.raw.schema.names}
     return tuple(
-        _standing(side, seen, plan, table, rows)
-        for plan, table in zip(plans, written.tables, strict=False)
+        _standing(side, seen, plan, table, rows, made_again & (number > 0))
+        for number, (plan, table) in enumerate(zip(plans, written.tables, strict=False))
         if plan.alias in read
     )
 
 
-def _standing(side: Side, seen: Seen, plan: WriteTable, table: TableRows, rows: np.ndarray) -> Standing:
+def _standing(
+    side: Side, seen: Seen, plan: WriteTable, table: TableRows, rows: np.ndarray, silent: np.ndarray
+) -> Standing:
     own = [name for name in seen.raw.schema.names if name.rpartition(".")[0] == plan.alias]
     key = tuple(side.connector.describe(plan.table).key)
     columns = {name.rpartition(".")[2]: seen.raw_column(name).take(pa.array(rows)) for name in own}
@@ -262,7 +268,7 @@ def _standing(side: Side, seen: Seen, plan: WriteTable, table: TableRows, rows: 
         )
     positions = np.arange(len(rows), dtype=np.int32)
     stood = pa.RecordBatch.from_pydict({**columns, "position": pa.array(positions)}).filter(pa.array(present))
-    absent = pa.array(positions[~present])
+    absent = pa.array(positions[~present & ~silent])
     wanted_here = table.rows.filter(pc.is_in(table.rows.column("position"), absent))
     named = [name for name in wanted_here.schema.names if name.casefold() in {k.casefold() for k in key}]
     absent_keys = wanted_here.select([*named, "position"])
