@@ -91,7 +91,7 @@ def keep_in_step(desk: Desk, flow: Flow, run: str = "") -> Round:
         return measured(desk, Round(name, waits=waits))
     done = finished(desk, own)
     if done is not None:
-        return measured(desk, Round(name, own, numbers(done.summary)))
+        return measured(desk, Round(name, own, with_refused(desk, name, own, numbers(done.summary))))
     bury(desk, name, own)
     try:
         counts = sync_flow(desk, flow, own)
@@ -100,7 +100,15 @@ def keep_in_step(desk: Desk, flow: Flow, run: str = "") -> Round:
         if not waits:
             raise
         return measured(desk, Round(name, own, waits=waits))
-    return measured(desk, Round(name, own, counts))
+    return measured(desk, Round(name, own, with_refused(desk, name, own, counts)))
+
+
+def with_refused(desk: Desk, flow: str, run: str, counts: Mapping[str, int]) -> dict[str, int]:
+    """Add how many of a run's conflicts a rule of the business made, or a mapping that only reads a field."""
+    if not counts.get("conflicts"):
+        return {**counts, "refused": 0}
+    seen = desk.ledger.conflicts.open(flow, kind="refused", state=None, limit=counts["conflicts"] + NEWEST)
+    return {**counts, "refused": sum(conflict.run == run for conflict in seen)}
 
 
 def run_of(run: str, flow: Flow) -> str:

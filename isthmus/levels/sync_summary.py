@@ -15,9 +15,8 @@ from isthmus.levels.summary import number, object_of
 if TYPE_CHECKING:
     from isthmus.levels.baseline import Forecast
 
-OWN = ("put_right", "conflicts", "refused", "parked", "rejected", "again", "unchanged")
-SHOWN = {"put_right": "put right", "conflicts": "held", "unchanged": "echo"}
-WHAT_IF = {"to_target": "to {target}", "to_source": "to {source}", "put_right": "put right"}
+OWN = ("put_right", "held", "refused", "parked", "rejected", "again", "unchanged")
+SHOWN = {"put_right": "put right", "unchanged": "echo"}
 
 
 def print_rounds(rounds: Sequence[Round], sides: Mapping[str, tuple[str, str]], console: Console | None = None) -> None:
@@ -36,26 +35,40 @@ def print_rounds(rounds: Sequence[Round], sides: Mapping[str, tuple[str, str]], 
 
 
 def _table(rounds: Sequence[Round], source: str, target: str) -> Table:
-    table = Table(title="In step", title_justify="left", header_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    title = "In step (things, and in brackets the fields that travelled)"
+    table = Table(title=title, title_justify="left", header_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("object", no_wrap=True)
-    names = ["polled", "things", f"to {target}", f"to {source}", "fields", "new"]
-    for name in (*names, *(SHOWN.get(what, what) for what in OWN), "lag"):
+    shown = (SHOWN.get(what, what) for what in OWN)
+    for name in ("polled", "compared", f"to {target}", f"to {source}", "new", *shown, "lag"):
         table.add_column(name, justify="right", no_wrap=True)
     for found in rounds:
-        counts = found.counts
-        travelled = f"{counts.get('fields_to_target', 0):,}/{counts.get('fields_to_source', 0):,}"
+        counts = {**found.counts, "held": found.counts.get("conflicts", 0) - found.counts.get("refused", 0)}
         table.add_row(
             object_of(found.flow),
-            number(counts.get("polled_source", 0) + counts.get("polled_target", 0)),
+            number(both(counts, "polled")),
             number(counts.get("things", 0)),
-            number(counts.get("updated_target", 0)),
-            number(counts.get("updated_source", 0)),
-            "·" if travelled == "0/0" else travelled,
-            number(counts.get("created_source", 0) + counts.get("created_target", 0)),
+            travelled(counts, "target"),
+            travelled(counts, "source"),
+            number(both(counts, "created")),
             *(number(counts.get(what, 0)) for what in OWN),
             duration(found.lag_seconds),
         )
     return table
+
+
+def both(counts: Mapping[str, int], what: str) -> int:
+    """Add up a count of both sides."""
+    return counts.get(f"{what}_source", 0) + counts.get(f"{what}_target", 0)
+
+
+def travelled(counts: Mapping[str, int], side: str) -> str:
+    """Write how many things, and fields of them, went to a side.
+
+    >>> travelled({"updated_target": 3, "fields_to_target": 5}, "target"), travelled({}, "source")
+    ('3 (5)', '·')
+    """
+    things, fields = counts.get(f"updated_{side}", 0), counts.get(f"fields_to_{side}", 0)
+    return f"{things:,} ({fields:,})" if things or fields else "·"
 
 
 def duration(seconds: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ def house(build: Build) -> House:
     found = both_ways(build("schema", defects=False), ("business_partner",))
     found.load(("business_partner",), run="first")
     hold_names(found)
-    found.clock.forward(days=1)
+    found.clock.time = datetime.now(UTC)  # commands ask the machine for the time
     for number, partner in enumerate(persons(found, 2)):
         marry(found, partner, ours=f"Ours{number}", theirs=f"Theirs{number}")
     sync(found)
@@ -62,7 +63,7 @@ def sync(house: House, *arguments: str) -> list[dict[str, Any]]:
 
     one = typer.Typer()
     one.command()(command)
-    done = CliRunner().invoke(one, [*arguments, "--json"])
+    done = CliRunner().invoke(one, ["business_partner", *arguments, "--json"])
     if done.exception and not isinstance(done.exception, SystemExit):
         raise done.exception
     return list(json.loads(done.stdout))
@@ -150,3 +151,30 @@ def test_a_look_says_who_would_win_and_writes_nothing(house: House) -> None:
     held = {field["field"]: field["counts"]["held"] for field in found["fields"]}
     assert held["last_name"] == 2
     assert house.content() == before
+
+
+def test_the_summary_fits_a_page_and_names_what_is_held(house: House) -> None:
+    import typer
+
+    from isthmus.sync_command import sync as command
+
+    one = typer.Typer()
+    one.command()(command)
+    (partner,) = persons(house, 3)[2:]
+    marry(house, partner, ours="Newly")
+    said = CliRunner().invoke(one, ["business_partner"], env={"COLUMNS": "120"}).output
+    head, line = (next(row for row in said.splitlines() if word in row) for word in ("object", "business partner"))
+    assert max(map(len, said.splitlines())) <= 120
+    columns = "object polled compared to crm to isu new put right held refused parked rejected again echo lag"
+    assert " ".join(head.split()) == columns
+    assert "1 (1)" in line
+    assert "isthmus conflicts list" in said or "2" not in line
+
+
+def test_what_stands_on_both_sides_is_taken_over_with_who_asked(build: Build) -> None:
+    house = both_ways(build("schema", defects=False, loaded=("business_partner",)), ("business_partner",))
+    (found,) = sync(house, "--baseline", "--by", "Ada")
+    people = house.one("isu", "SELECT count(*) FROM but000")
+    assert (found["counts"]["things"], found["counts"]["unchanged"], found["changed"]) == (people, people, 0)
+    assert house.ask("ledger", "SELECT who FROM ledger.events WHERE what LIKE 'took over%%'") == [("Ada",)]
+    assert sync(house)[0]["changed"] == 0
