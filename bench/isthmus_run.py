@@ -100,25 +100,27 @@ def load(said: dict[str, Any]) -> dict[str, Any]:
     """Run the initial download; `approve` lets mass changes pass, `gate` names the gate ("off" for none)."""
     from isthmus.levels import download as levels
     from isthmus.levels import replicate
+    from isthmus.levels.replicate import Tally
+    from isthmus.mapping.spec import Flow
 
     prices = Prices()
     prices.watch_all()
-    with levels.open_desk(gate=said.get("gate", "off"), name="bench") as desk:
+    with levels.open_desk(gate=said.get("gate", "off"), name="bench") as opened, opened.keeping() as desk:
         objects = tuple(said["objects"])
         run = levels.begin(desk, "full", {"objects": list(objects)})
         took: dict[str, float] = {}
         counts: dict[str, dict[str, int]] = {}
-        for flow in desk.flows(objects):
-            began = time.perf_counter()
-            if said.get("approve"):
-                name = f"{flow.object}.{flow.source}.{flow.target}"
-                desk.ledger.approvals.ask(run, name, replicate.MASS_CHANGE, 1.0)
-                desk.ledger.approvals.approve(run, name, replicate.MASS_CHANGE, by="bench")
-            levels.plan_flow(desk, flow, run)
-            tally = levels.load_flow(desk, flow, run)
-            tally.counts.update(levels.finish_flow(desk, flow, run).counts)
-            took[flow.object] = round(time.perf_counter() - began, 3)
-            counts[flow.object] = dict(tally.counts)
+        for flow in desk.flows(objects) if said.get("approve") else ():
+            name = f"{flow.object}.{flow.source}.{flow.target}"
+            desk.ledger.approvals.ask(run, name, replicate.MASS_CHANGE, 1.0)
+            desk.ledger.approvals.approve(run, name, replicate.MASS_CHANGE, by="bench")
+        ends = [time.perf_counter()]
+
+        def done(flow: Flow, tally: Tally) -> None:
+            ends.append(time.perf_counter())
+            took[flow.object], counts[flow.object] = round(ends[-1] - ends[-2], 3), dict(tally.counts)
+
+        levels.carry_flows(desk, desk.flows(objects), run, done=done)
         desk.ledger.runs.finish(run, "done", {})
         verdicts = {}
         if said.get("reconcile"):

@@ -95,6 +95,7 @@ class Bench:
             server.clone(LEDGER, ledger)
         server.clone(crm, CRM)
         server.clone(ledger, LEDGER)
+        landscapes.migrate(server.url(LEDGER))
 
     def engine_contracts_into_empty(self, gate: str = "off") -> Cost:
         """Measure contracts alone, their parents in place: what the peers are given as well."""

@@ -10,8 +10,9 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Any, Literal
 
@@ -36,7 +37,7 @@ from isthmus.levels.replicate import (
     release_parked,
 )
 from isthmus.levels.resolve import canonical_key, raw_key
-from isthmus.levels.route import Route, compile_route, flow_name, flows_in_order, opened
+from isthmus.levels.route import Kept, Route, compile_route, flow_name, flows_in_order, opened
 from isthmus.mapping.live import check_live
 from isthmus.mapping.plan import ReadPlan
 from isthmus.mapping.spec import Flow, Scenario
@@ -62,6 +63,7 @@ class Desk:
     report: Callable[[Route, Carried], None] = lambda route, carried: None
     sleep: Callable[[float], None] = time.sleep
     gate: str = ""
+    kept: Kept | None = None  # keeps systems open between the steps of a run
 
     @property
     def today(self) -> date:
@@ -88,8 +90,18 @@ class Desk:
     @contextmanager
     def route(self, flow: Flow) -> Iterator[Route]:
         """Open a flow's systems and compile it."""
-        with opened(self.project, self.scenario, flow, self.today) as route:
+        lent = opened if self.kept is None else self.kept.route
+        with lent(self.project, self.scenario, flow, self.today) as route:
             yield route
+
+    @contextmanager
+    def keeping(self) -> Iterator[Desk]:
+        """Give the same desk, but systems stay open and flows compiled until the end of the block."""
+        kept = Kept()
+        try:
+            yield replace(self, kept=kept)
+        finally:
+            kept.close()
 
 
 @contextmanager
@@ -182,10 +194,16 @@ def raw_spelling(plan: ReadPlan, key: str) -> tuple[str, ...]:
     return tuple(str(array[0].as_py()) for array in raw_key(plan, typed))
 
 
-def load_flow(desk: Desk, flow: Flow, run: str, only: Sequence[str] | None = None) -> Tally:
-    """Carry a flow's open packages."""
+def load_flow(
+    desk: Desk,
+    flow: Flow,
+    run: str,
+    only: Sequence[str] | None = None,
+    parents: Callable[[], object] = lambda: None,
+) -> Tally:
+    """Carry a flow's open packages; `parents` waits until the keys of all parents are in the key map."""
     with desk.route(flow) as route:
-        return load(route, run, desk.worker(flow), only)
+        return load(route, run, replace(desk.worker(flow), parents=parents), only)
 
 
 def finish_flow(desk: Desk, flow: Flow, run: str) -> Tally:
@@ -236,23 +254,59 @@ def reconcile_flow(desk: Desk, flow: Flow, run: str = "") -> Reconciliation:
     return found
 
 
+def carry_flows(
+    desk: Desk,
+    flows: Sequence[Flow],
+    run: str,
+    keys: Sequence[str] = (),
+    done: Callable[[Flow, Tally], None] = lambda flow, tally: None,
+) -> None:
+    """Plan, load and finish flows in order; `done` hears of each.
+
+    An object is finished (key map indexed, statistics taken) while the next one is planned and its first package
+    read; that one waits before it translates keys.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="finish") as beside:
+        indexed: Future[None] | None = None
+        finished: Future[None] | None = None
+
+        def finish(flow: Flow, tally: Tally) -> None:
+            tally.counts.update(finish_flow(desk, flow, run).counts)
+            done(flow, tally)
+
+        def known() -> None:
+            if indexed is not None:
+                indexed.result()
+
+        before = None
+        for flow in flows:
+            if finished is not None and flow.object == before:
+                finished.result()
+            plan_flow(desk, flow, run, keys)
+            tally = load_flow(desk, flow, run, parents=known)
+            tally.counts.update(release_flow(desk, flow, run).counts)
+            if finished is not None:
+                finished.result()
+            indexed = beside.submit(desk.ledger.keys.index, flow.object)
+            finished, before = beside.submit(finish, flow, tally), flow.object
+        if finished is not None:
+            finished.result()
+
+
 def download(
     desk: Desk, objects: Sequence[str] = (), mode: Mode = "full", keys: Sequence[str] = (), run: str = ""
 ) -> str:
     """Run the whole initial download (with `keys`: a request for a range) in this process; return the run's id."""
     mode = "request" if keys else mode
-    parameters = {"objects": list(objects), "keys": list(keys)}
-    run = begin(desk, mode, parameters, run)
-    try:
-        for flow in desk.flows(objects):
-            plan_flow(desk, flow, run, keys)
-            load_flow(desk, flow, run)
-            finish_flow(desk, flow, run)
-    except BaseException as wrong:
-        desk.ledger.runs.finish(run, "failed", {"because": type(wrong).__name__})
-        raise
-    desk.ledger.runs.finish(run, "done", {})
-    return run
+    with desk.keeping() as desk:
+        run = begin(desk, mode, {"objects": list(objects), "keys": list(keys)}, run)
+        try:
+            carry_flows(desk, desk.flows(objects), run, keys)
+        except BaseException as wrong:
+            desk.ledger.runs.finish(run, "failed", {"because": type(wrong).__name__})
+            raise
+        desk.ledger.runs.finish(run, "done", {})
+        return run
 
 
 __all__ = [
@@ -260,6 +314,7 @@ __all__ = [
     "Mode",
     "begin",
     "carry_flow",
+    "carry_flows",
     "compile_route",
     "download",
     "finish_flow",

@@ -59,10 +59,21 @@ class Care:
 
 def carry(route: Route, claimed: Claimed, mapped: Mapped, ledger: Ledger, care: Care) -> Carried:
     """Carry one mapped package to the target and the ledger; the gate may withhold it."""
+    carried, done = bring(route, claimed, mapped, ledger, care)
+    if done is not None:
+        ledger.confirm(claimed, done)
+        passing("after confirm")
+    return carried
+
+
+def bring(
+    route: Route, claimed: Claimed, mapped: Mapped, ledger: Ledger, care: Care
+) -> tuple[Carried, Confirmation | None]:
+    """Carry one mapped package to the target and say what the ledger has still to confirm, if anything."""
     records = mapped.records
     verdict = care.gate.check(route.object, frame_of(records)) if care.gate.has_suite(route.object) else Verdict()
     if verdict.withheld:
-        return Carried({"read": records.seen}, verdict=verdict)
+        return Carried({"read": records.seen}, verdict=verdict), None
     if not care.dry_run:
         ledger.packages.heartbeat(claimed)  # who lost the package meanwhile must not write what was read then
     fresh = care.fill and claimed.epoch == 1
@@ -73,13 +84,13 @@ def carry(route: Route, claimed: Claimed, mapped: Mapped, ledger: Ledger, care: 
         ready, identity, written, receipt, outcome = deliver(route, claimed, mapped, ledger, care, fresh, False)
     exceptions = pa.concat_tables([ready.exceptions, refused(outcome, ready.records)])
     counts = count(records, ready, outcome, exceptions, care.queue)
-    if not care.dry_run:
-        done = confirmation(route, ready.records, identity, written, outcome, exceptions, counts, receipt)
-        done = synchronized(route, mapped.records, ready.records, identity, outcome, done, claimed, ledger, care.queue)
-        passing("after write")
-        ledger.confirm(claimed, done)
-        passing("after confirm")
-    return Carried(counts, outcome, verdict, records.warnings, exceptions)
+    carried = Carried(counts, outcome, verdict, records.warnings, exceptions)
+    if care.dry_run:
+        return carried, None
+    done = confirmation(route, ready.records, identity, written, outcome, exceptions, counts, receipt)
+    done = synchronized(route, mapped.records, ready.records, identity, outcome, done, claimed, ledger, care.queue)
+    passing("after write")
+    return carried, done
 
 
 def synchronized(

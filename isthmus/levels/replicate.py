@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -24,7 +24,7 @@ from isthmus.gate import Gate, frame_of
 from isthmus.ledger import Claimed, Confirmation, FlowState, Ledger, Package, Reason
 from isthmus.levels.failpoint import passing
 from isthmus.levels.findings import SHOWN_KEYS, remember, unreadable
-from isthmus.levels.package import Care, Carried, carry
+from isthmus.levels.package import Care, Carried, bring
 from isthmus.levels.resolve import Mapped, map_package, raw_key, read_raw
 from isthmus.levels.route import Route
 from isthmus.mapping.plan import ReadPlan
@@ -46,6 +46,7 @@ class Worker:
     clock: Callable[[], datetime]
     sleep: Callable[[float], None] = time.sleep
     report: Callable[[Route, Carried], None] = lambda route, carried: None
+    parents: Callable[[], object] = lambda: None  # waits until the keys of all parents are in the key map
 
 
 @dataclass(slots=True)
@@ -116,7 +117,8 @@ def is_empty(route: Route, ledger: Ledger) -> bool:
 
 
 def load(route: Route, run: str, worker: Worker, only: Sequence[str] | None = None) -> Tally:
-    """Carry all open packages of a run (or those in `only`); reading and mapping run one package ahead of writing.
+    """Carry all open packages of a run (or those in `only`): one is written while, beside it, the one before it
+    is confirmed and then the next is read and mapped, so never more than two are under way.
 
     Raises DataError when the gate withholds a package or one cause parks too many rows, ConflictError when the
     mass-change guard holds the run.  What was carried before stays and is listed in the ledger.
@@ -132,24 +134,29 @@ def load(route: Route, run: str, worker: Worker, only: Sequence[str] | None = No
     set_aside(route, run, worker)
     if too_many_parked(route, run, worker.ledger, planned):  # what stopped an earlier try may have come meanwhile
         release_parked(route, run, worker)
-    with ThreadPoolExecutor(1, thread_name_prefix="read") as reader:
-        ahead: Future[Ahead | None] = reader.submit(read_ahead, route, run, worker, only)
+    with ThreadPoolExecutor(1, thread_name_prefix="read") as beside:
+        ahead: Future[Ahead | None] = beside.submit(read_ahead, route, run, worker, only)
+        behind: Future[Carried] | None = None
         while (item := ahead.result()) is not None:
-            ahead = reader.submit(read_ahead, route, run, worker, only)
+            ahead = beside.submit(read_ahead, route, run, worker, only)
             try:
                 state = refuse_paused(route, worker.ledger)
                 queue = only_compared(route, state)
-                allowance = None if state.fill or queue else mass_change_allowance(route, run, worker.ledger)
-                carried = _carry(route, item, worker, Care(worker.gate, state.fill, queue=queue, allowance=allowance))
-                tally.add(carried)
-                remember(route, item.claimed, carried, worker.ledger)
-                worker.report(route, carried)
+                allowance = None
+                if not state.fill and not queue:
+                    if behind is not None:  # what it changed counts for what this one may change
+                        behind.result()
+                    allowance = mass_change_allowance(route, run, worker.ledger)
+                care = Care(worker.gate, state.fill, queue=queue, allowance=allowance)
+                carried, done = _bring(route, item, worker, care)
+                _settled(route, behind, tally, worker)
+                behind = beside.submit(_confirm, route, item, carried, done, worker, planned)
                 _throttle(state.throttle_rows_per_s, carried, worker)
                 _stop_if_withheld(route, item, carried, worker)
-                stop_if_parked(route, run, worker.ledger, planned)
             except IsthmusError as wrong:
-                _give_back(item, ahead, worker, wrong)
+                _give_back(item, ahead, behind, worker, wrong)
                 raise
+        _settled(route, behind, tally, worker)
     unreadable(route, run, worker.ledger)
     return tally
 
@@ -201,9 +208,12 @@ def read_ahead(route: Route, run: str, worker: Worker, only: Sequence[str] | Non
     passing("after claim")
     plan = next(plan for plan in route.reads if plan.variant == claimed.variant)
     try:
-        return Ahead(claimed, map_package(route, plan, claimed.range, ledger))
+        return Ahead(claimed, map_package(route, plan, claimed.range, ledger, worker.parents))
     except SystemUnavailable as gone:
         ledger.packages.fail(claimed, "source unavailable", str(gone), retryable=True)
+        raise
+    except IsthmusError as wrong:
+        ledger.packages.fail(claimed, "given back", type(wrong).__name__, retryable=True)
         raise
 
 
@@ -258,21 +268,64 @@ def as_claimed(package: Package) -> Claimed:
 
 
 def _carry(route: Route, item: Ahead, worker: Worker, care: Care) -> Carried:
+    carried, done = _bring(route, item, worker, care)
+    _enter(route, item, carried, done, worker)
+    return carried
+
+
+def _bring(route: Route, item: Ahead, worker: Worker, care: Care) -> tuple[Carried, Confirmation | None]:
+    """Write a package; what hinders it is told to the ledger."""
+    with _told(route, item, worker, care.allowance is not None):
+        return bring(route, item.claimed, item.mapped, worker.ledger, care)
+
+
+def _confirm(
+    route: Route, item: Ahead, carried: Carried, done: Confirmation | None, worker: Worker, planned: int
+) -> Carried:
+    """Enter a written package into the ledger, while the next one is written; stop where too many rows wait."""
+    _enter(route, item, carried, done, worker)
+    stop_if_parked(route, item.claimed.run, worker.ledger, planned)
+    return carried
+
+
+def _enter(route: Route, item: Ahead, carried: Carried, done: Confirmation | None, worker: Worker) -> None:
+    with _told(route, item, worker, False):
+        if done is not None:
+            worker.ledger.confirm(item.claimed, done)
+            passing("after confirm")
+        remember(route, item.claimed, carried, worker.ledger)
+
+
+def _settled(route: Route, behind: Future[Carried] | None, tally: Tally, worker: Worker) -> None:
+    """Wait until the ledger holds the package before; raises what went wrong there."""
+    if behind is not None:
+        carried = behind.result()
+        tally.add(carried)
+        worker.report(route, carried)
+
+
+@contextmanager
+def _told(route: Route, item: Ahead, worker: Worker, guarded: bool) -> Iterator[None]:
+    """Give a package back when a system is away or a person must look, saying why."""
     try:
-        return carry(route, item.claimed, item.mapped, worker.ledger, care)
+        yield
     except SystemUnavailable as gone:
         worker.ledger.packages.fail(item.claimed, "target unavailable", str(gone), retryable=True)
         raise
     except ConflictError as held:
-        if care.allowance is not None:
+        if guarded:
             worker.ledger.approvals.ask(item.claimed.run, route.name, MASS_CHANGE, 1.0)
         with suppress(ConflictError):  # fenced off: it is another's package by now
             worker.ledger.packages.fail(item.claimed, "held", str(held), retryable=True)
         raise
 
 
-def _give_back(item: Ahead, ahead: Future[Ahead | None], worker: Worker, wrong: IsthmusError) -> None:
-    """Hand the package in hand, unless it has ended, and the one read ahead back to the queue."""
+def _give_back(
+    item: Ahead, ahead: Future[Ahead | None], behind: Future[Carried] | None, worker: Worker, wrong: IsthmusError
+) -> None:
+    """Let the package before end; hand the one in hand, unless it has ended, and the one read ahead back."""
+    if behind is not None:
+        behind.exception()
     for waiting in (item, ahead.exception() or ahead.result()):
         if isinstance(waiting, Ahead):
             with suppress(ConflictError):  # it is done, withheld, or another's
@@ -374,7 +427,6 @@ def carry_keys(route: Route, run: str, worker: Worker, keys: pa.Array, label: st
             allowance = None if queue else mass_change_allowance(route, run, worker.ledger)
             carried = _carry(route, item, worker, Care(worker.gate, queue=queue, allowance=allowance))
             tally.add(carried)
-            remember(route, claimed, carried, worker.ledger)
             worker.report(route, carried)
             _stop_if_withheld(route, item, carried, worker)
     return tally

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -75,11 +75,14 @@ def _no_rows(schema: pa.Schema) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([pa.array([], field.type) for field in schema], schema=schema)
 
 
-def map_package(route: Route, plan: ReadPlan, where: Where, ledger: Ledger) -> Mapped:
-    """Read a package, map it to the model and resolve its foreign keys."""
+def map_package(
+    route: Route, plan: ReadPlan, where: Where, ledger: Ledger, parents: Callable[[], object] = lambda: None
+) -> Mapped:
+    """Read a package, map it to the model and resolve its foreign keys, once `parents` says that they are all known."""
     raw = read_raw(route.source, plan, where)
     passing("after read")
     records = plan.apply(raw.root, raw.lists)
+    parents()
     return Mapped(records, resolve(route, records, ledger))
 
 

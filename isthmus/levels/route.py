@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
-from isthmus.connector import Connector
+from isthmus.connector import Connector, Rejects
 from isthmus.errors import did_you_mean
 from isthmus.mapping.bind import refuse, switched
 from isthmus.mapping.compile import compile_read, setting, specs_of
@@ -74,6 +74,51 @@ def opened(project: Project, scenario: Scenario, flow: Flow, today: date) -> Ite
     finally:
         source.close()
         target.close()
+
+
+class Kept:
+    """Keeps the systems of a run open between its steps and each flow compiled; safe for threads.
+
+    A connector is lent to one step at a time, so steps beside each other have sessions of their own.  One whose
+    step failed is closed: what its sessions hold is not known.
+    """
+
+    def __init__(self) -> None:
+        self._idle: dict[str, list[Connector]] = {}
+        self._compiled: dict[tuple[str, date], Route] = {}
+
+    @contextmanager
+    def route(self, project: Project, scenario: Scenario, flow: Flow, today: date) -> Iterator[Route]:
+        """Lend both systems of a flow, compiled."""
+        with self._lent(project, flow.source) as source, self._lent(project, flow.target) as target:
+            name = flow_name(flow), today
+            known = self._compiled.get(name)
+            if known is None or known.flow != flow:
+                self._compiled[name] = known = compile_route(project, scenario, flow, source, target, today)
+            yield replace(known, source=source, target=target)
+
+    def close(self) -> None:
+        """Close every system."""
+        for connector in (connector for idle in self._idle.values() for connector in idle):
+            connector.close()
+        self._idle = {}
+
+    @contextmanager
+    def _lent(self, project: Project, name: str) -> Iterator[Connector]:
+        idle = self._idle.setdefault(name, [])
+        try:
+            connector = idle.pop()
+        except IndexError:
+            connector = project.connector(name)
+        try:
+            yield connector
+        except BaseException:
+            connector.close()
+            raise
+        if isinstance(connector, Rejects):  # it remembers what it could not read, for this step alone
+            connector.close()
+        else:
+            idle.append(connector)
 
 
 def compile_route(
