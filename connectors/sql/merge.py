@@ -113,6 +113,9 @@ def compare(session: Any, stage: Stage, settings: Settings) -> Plan:
     Columns with a `canonical` kernel that differ as they are come back, to be compared after it.
     """
     wanted = stage.wanted
+    if not wanted.data.num_rows:
+        none = np.zeros(0, np.int32)
+        return Plan(stage, none, none, np.zeros(0, np.bool_), [np.zeros(0, np.int64)] * wanted.words, none, none)
     kernels = [name for name in wanted.compared if name in wanted.canonical]
     plain = [name for name in wanted.compared if name not in wanted.canonical]
     differs = {name: f"t.{quoted(name)} IS DISTINCT FROM {stage.at(name)}" for name in wanted.compared}

@@ -13,6 +13,7 @@ from connectors.sql import journal
 from connectors.sql.client import PostgresClient
 from connectors.sql.describe import Catalogue
 from connectors.sql.differences import differences
+from connectors.sql.equal import Equals
 from connectors.sql.merge import Plan, compare, delete_rows, load_todo, refused_by_rules, write_rows
 from connectors.sql.outcome import (
     Again,
@@ -41,6 +42,7 @@ class Writer:
     def __init__(self, client: PostgresClient, catalogue: Catalogue) -> None:
         self.client, self.catalogue = client, catalogue
         self._stages = Stages()
+        self._equals = Equals(client)
 
     def write(self, change: Change, *, receipts: bool) -> Outcome:
         """Apply a change; raises ConflictError when fenced, DataError when too many rows are refused."""
@@ -48,6 +50,8 @@ class Writer:
 
         refusals = Refusals(change.size, Status.CONFLICT if change.standing else Status.REJECTED)
         tables = prepared(change, self.catalogue, refusals)
+        if not change.standing and (not change.fill or change.dry_run):
+            tables = [self._equals.left_out(wanted) for wanted in tables]
         with self.client.speaking() as session:
             try:
                 return self._transaction(session, change, tables, refusals, receipts)
@@ -122,8 +126,9 @@ class Writer:
     def _once(self, session: Any, change: Change, stages: list[Stage], refusals: Refusals, raced: bool) -> Outcome:
         settings, before = self.client.settings, refusals.count
         for stage in stages:
-            stage.load(session)
-            refusals.add(refused_by_rules(session, stage))
+            if stage.wanted.data.num_rows:
+                stage.load(session)
+                refusals.add(refused_by_rules(session, stage))
         if refusals.count > before and any(stage.wanted.scope for stage in stages):
             raise Again  # a refused owner keeps the rows of its list
         plans = [compare(session, stage, settings).without(refusals.mask) for stage in stages]
