@@ -183,7 +183,7 @@ def looked_at(forecasts: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def send(rules: Any, news: Any) -> None:
-    """Send news by e-mail and to the webhook that the rules name; without either the log has it, loudly."""
+    """Send news by e-mail and to the webhook that the rules name; the log has it in any case, loudly."""
     import logging
 
     from isthmus.levels.alerts import in_words
@@ -191,33 +191,43 @@ def send(rules: Any, news: Any) -> None:
     text, log = in_words(news), logging.getLogger("isthmus.alerts")
     log.error("%s", text)
     if rules.email:
-        mail(rules.email, text)
+        try:
+            mail(rules.email, text)
+        except ImportError:
+            log.error("no mail was sent: install apache-airflow-providers-smtp, or name a webhook instead")
     if rules.webhook:
-        post(rules.webhook, text, [item.cause for item in news.raised])
+        post(rules.webhook, {"text": text, "raised": causes(news.raised), "cleared": causes(news.cleared)})
+
+
+def causes(alerts: Any) -> list[str]:
+    """Return what tells alerts apart."""
+    return [alert.cause for alert in alerts]
 
 
 def mail(to: tuple[str, ...], text: str) -> None:
     """Send a mail through the connection `smtp_default`."""
+    from html import escape
+
     from airflow.providers.smtp.hooks.smtp import SmtpHook
 
     with SmtpHook() as smtp:
-        smtp.send_email_smtp(to=list(to), subject="Isthmus: alerts", html_content=f"<pre>{text}</pre>")
+        smtp.send_email_smtp(to=list(to), subject="Isthmus: alerts", html_content=f"<pre>{escape(text)}</pre>")
 
 
-def post(name: str, text: str, causes: list[str]) -> None:
-    """Send a JSON message to the address of a connection; its password, if any, goes along as a bearer token."""
+def post(name: str, message: dict[str, Any]) -> None:
+    """Send JSON to the address a connection names: host (an address as a whole, too), schema, port, `path` of extra.
+
+    Its password, if any, goes along as a bearer token.
+    """
     import json
     import urllib.request
 
     known = Connection.get(name)
-    scheme = known.schema or ("https" if known.conn_type in ("http", "https") and not known.port else "http")
-    port = f":{known.port}" if known.port else ""
-    url = (
-        known.host
-        if "://" in (known.host or "")
-        else f"{scheme}://{known.host}{port}/{known.extra_dejson.get('path', '')}"
-    )
-    request = urllib.request.Request(url, json.dumps({"text": text, "causes": causes}).encode(), method="POST")
+    url = known.host or ""
+    if "://" not in url:
+        port = f":{known.port}" if known.port else ""
+        url = f"{known.schema or 'https'}://{url}{port}/{str(known.extra_dejson.get('path', '')).lstrip('/')}"
+    request = urllib.request.Request(url, json.dumps(message).encode(), method="POST")
     request.add_header("Content-Type", "application/json")
     if known.password:
         request.add_header("Authorization", f"Bearer {known.password}")

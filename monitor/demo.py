@@ -101,9 +101,11 @@ def look_next(console: Console, found: dict[str, Any], manifest: Manifest, log: 
         (f"{program} parked", f"what waits, for what, since when ({number(totals['parked'])})"),
         (f"{program} trace contract {refused[0]}" if refused else "", "the story of a contract that was refused"),
         (f"{program} reconcile contract", "compare both sides again, field by field"),
+        (f"{program} sync", "carry what changed on either side since to the other"),
+        (f"{program} conflicts list", "what both sides changed and a person decides"),
         (f"{program} landscape show", "the defects that were planted"),
         (f"{program} mappings show contract isu crm", "the rules a contract is carried by"),
-        ("make up", "the same DAG in Airflow's pages, ready to click"),
+        ("make up", "the DAGs in Airflow's pages, ready to click"),
     ):
         if said:
             console.print(f"  [cyan]{said:<50}[/cyan] {about}", soft_wrap=True)

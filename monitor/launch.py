@@ -197,6 +197,7 @@ def welcome(console: Console, airflow: AirflowHome, api: Api) -> None:
     console.print(f"\n[bold]Airflow runs:[/bold] {api.url}")
     console.print(f"  users      {', '.join(airflow.passwords())}; their passwords are in {shown}")
     console.print(f"  next click {api.url}/dags/{DAG} and there [bold]Trigger[/bold]")
+    console.print("  then       contract_sync keeps both sides in step by itself, conflict_review asks about conflicts")
     console.print(f"  logs       {os.path.relpath(airflow.logs)}")
     for file, why in api.import_errors("admin", airflow.passwords()["admin"]).items():
         console.print(f"  [red]{file} cannot be read:[/red] {why.strip().splitlines()[-1]}")

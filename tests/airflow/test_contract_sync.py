@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import socketserver
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, ClassVar
 
 import psycopg
 import pytest
 
 from isthmus.store import store_url
+from monitor.airflow_home import metadata_url
 from tests.airflow.conftest import Airflow, Ended, Ground, asked
 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow]
@@ -143,3 +148,78 @@ def test_deltas_of_one_way_flows_arrive_too(airflow: Airflow, synced: Ended, gro
     assert ended.answer["result"] == "success", ended.answer["failed"]
     assert "isthmus://contract_sync/premise" in events_of(ended.answer["run"])
     assert crm
+
+
+class Hook(BaseHTTPRequestHandler):
+    """An address that remembers what is posted to it."""
+
+    heard: ClassVar[list[dict[str, Any]]] = []
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.heard.append({"path": self.path, "token": self.headers["Authorization"], **json.loads(body)})
+        self.send_response(204)
+        self.end_headers()
+
+
+class Mailbox(socketserver.StreamRequestHandler):
+    """A mail server that takes everything."""
+
+    heard: ClassVar[list[str]] = []
+
+    def handle(self) -> None:
+        self.wfile.write(b"220 here\r\n")
+        for line in self.rfile:
+            self.heard.append(line.decode())
+            word = line[:4].upper()
+            if word == b"DATA":
+                self.wfile.write(b"354 go on\r\n")
+                for text in iter(self.rfile.readline, b".\r\n"):
+                    self.heard.append(text.decode())
+            self.wfile.write(b"221 bye\r\n" if word == b"QUIT" else b"250 fine\r\n")
+            if word == b"QUIT":
+                return
+
+
+@contextmanager
+def served(server: socketserver.TCPServer) -> Iterator[int]:
+    """Let a server work while the test does."""
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield int(server.server_address[1])
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def connect(name: str, kind: str, port: int, **more: Any) -> None:
+    """Tell Airflow of a connection."""
+    row = {"conn_id": name, "conn_type": kind, "host": "127.0.0.1", "port": port, **more}
+    names, places = ", ".join(row), ", ".join(["%s"] * len(row))
+    flags = "is_encrypted, is_extra_encrypted"
+    tell(metadata_url(), f"INSERT INTO connection ({names}, {flags}) VALUES ({places}, false, false)", *row.values())
+
+
+def test_an_alert_is_sent_once_by_mail_and_webhook(airflow: Airflow, synced: Ended, ground: Ground) -> None:
+    with (
+        served(ThreadingHTTPServer(("127.0.0.1", 0), Hook)) as hook,
+        served(socketserver.TCPServer(("127.0.0.1", 0), Mailbox)) as mailbox,
+    ):
+        connect("chat", "http", hook, schema="http", password="secret", extra='{"path": "/isthmus"}')
+        plain = '{"disable_ssl": true, "disable_tls": true, "from_email": "isthmus@example.org"}'
+        connect("smtp_default", "smtp", mailbox, extra=plain)
+        file = ground.folder / "isthmus.yaml"
+        kept = file.read_text(encoding="utf-8")
+        file.write_text(f"{kept}alerts: {{webhook: chat, email: [ops@example.org]}}\n", encoding="utf-8")
+        asks = "INSERT INTO ledger.approvals (run, flow, what, share, asked_at) VALUES ('r', %s, 'mass', 0.4, now())"
+        tell(store_url(), asks, FLOW)
+        try:
+            ended = [airflow.run(dag="contract_sync", objects=["contract"]) for _ in range(2)]
+        finally:
+            file.write_text(kept, encoding="utf-8")
+            tell(store_url(), "DELETE FROM ledger.approvals WHERE run = 'r'")
+    assert [run.answer["failed"] for run in ended] == [{}, {}]
+    (heard,) = Hook.heard
+    assert (heard["path"], heard["token"], heard["raised"]) == ("/isthmus", "Bearer secret", [f"approval {FLOW}"])
+    assert "isthmus approve r" in heard["text"]
+    assert [line for line in Mailbox.heard if line.startswith("RCPT")] == ["RCPT TO:<ops@example.org>\r\n"]

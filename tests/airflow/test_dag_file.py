@@ -26,7 +26,8 @@ for dag in bag.dags.values():
         tasks.append({"dag": dag.dag_id, "id": task.task_id, "pool": task.pool, "retries": task.retries,
             "timeout": bool(task.execution_timeout), "owner": task.owner, "backoff": task.retry_exponential_backoff,
             "upstream": sorted(task.upstream_task_ids)})
-dags = {dag.dag_id: {"tags": sorted(dag.tags), "params": dict(dag.params.dump()), "doc": dag.doc_md, "runs":
+dags = {dag.dag_id: {"schedule": str(dag.schedule),
+    "tags": sorted(dag.tags), "params": dict(dag.params.dump()), "doc": dag.doc_md, "runs":
     dag.max_active_runs} for dag in bag.dags.values()}
 print(json.dumps({"errors": bag.import_errors, "dags": dags, "tasks": tasks, "heavy": heavy}), file=sys.__stdout__)
 """
@@ -65,13 +66,31 @@ def test_every_task_has_an_owner_retries_and_a_timeout(read: dict[str, Any]) -> 
         assert task["backoff"], task["id"]
 
 
+def test_both_ways_runs_by_itself_and_one_at_a_time(read: dict[str, Any]) -> None:
+    dag = read["dags"]["contract_sync"]
+    assert (dag["schedule"], dag["runs"]) == ("*/5 * * * *", 1)
+    assert set(dag["params"]) == {"scenario", "objects", "what_if"}
+
+
+def test_an_object_is_kept_in_step_after_those_it_refers_to(read: dict[str, Any]) -> None:
+    tasks = {task["id"]: task for task in read["tasks"] if task["dag"] == "contract_sync"}
+    assert {"business_partner", "contract_account", "deltas_isu"} <= set(tasks["contract"]["upstream"])
+    assert tasks["business_partner"]["pool"] == "isu"
+    assert {"business_partner", "contract_account", "contract", "deltas_isu"} <= set(tasks["close"]["upstream"])
+
+
+def test_every_dag_has_a_page_that_names_its_steps(read: dict[str, Any]) -> None:
+    for name, dag in read["dags"].items():
+        assert "isthmus" in dag["tags"] and "| Step | What it does |" in dag["doc"], name
+
+
 def test_loads_sit_in_the_pool_of_their_source_system(read: dict[str, Any]) -> None:
     pools = {task["id"]: task["pool"] for task in read["tasks"] if task["id"].endswith(".load")}
     assert (pools["contract.load"], pools["meter_reading.load"]) == ("isu", "nem")
 
 
 def test_an_object_waits_for_those_it_refers_to(read: dict[str, Any]) -> None:
-    upstream = {task["id"]: task["upstream"] for task in read["tasks"]}
+    upstream = {task["id"]: task["upstream"] for task in read["tasks"] if task["dag"] == "initial_download"}
     assert "installation.finish" in upstream["contract.plan"]
     assert upstream["business_partner.plan"] == ["begin"]
     assert set(upstream["publish"]) == {"check", "reconcile"}
