@@ -29,7 +29,7 @@ OBJECTS = (
     "business_partner", "contract_account", "connection_object", "premise", "point_of_delivery", "installation",
     "device", "product", "contract",
 )  # fmt: skip
-SCENARIO = "single_with_devices"
+SCENARIO = "one_way"
 LEDGER = "bench_ledger"
 CUSTOMIZING = ("CRMC_BUAG_CLASS", "NRIV", "COMM_PRODUCT")
 # The table whose key a thing was born with, and what beside the id is made of it.

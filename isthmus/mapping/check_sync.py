@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from isthmus.mapping.compile import changed_columns
 from isthmus.mapping.document import place
+from isthmus.mapping.form import listed
 from isthmus.mapping.load_model import ON_CONFLICT, OWNERS
 from isthmus.mapping.policy import DELETED, written_names
 from isthmus.mapping.scope import Scope, read_names
-from isthmus.mapping.spec import Field, Flow, MappingSpec, Model, Scenario
+from isthmus.mapping.spec import Field, Flow, MappedTable, MappingSpec, Model, Scenario
 
 
 def check(flow: Flow, scenario: Scenario, scope: Scope) -> None:
@@ -24,6 +25,9 @@ def check(flow: Flow, scenario: Scenario, scope: Scope) -> None:
     _overrides_are_known(flow, model, scope)
     _roles_are_bound(flow, scenario, scope)
     _both_sides_are_written(flow, scope)
+    for system, other in ((flow.source, flow.target), (flow.target, flow.source)):
+        for spec in _specs(system, flow, scope):
+            _changes_are_spoken_of(spec, other, scope)
     for field in (*model.fields, model.deleted):
         _newest_can_be_told(field, flow, scope)
 
@@ -56,6 +60,21 @@ def _both_sides_are_written(flow: Flow, scope: Scope) -> None:
             if not offered & {line.name for line in spec.fields}:
                 message = f'{system} has no line under "fields" that {other} reads, so no change could reach it.'
                 scope.add(spec.position, f"{message} Move lines there from reads, or write level: replicate.")
+
+
+def _changes_are_spoken_of(spec: MappingSpec, other: str, scope: Scope) -> None:
+    """A lookup table may be silent about changes where it is replicated; where an object is kept in step it may not."""
+    for table in spec.tables:
+        said = fields_from(spec, table)
+        if table.lookup and not table.changed and said:
+            message = f'"{table.alias}" does not say what shows a change, so {listed(said, "and")} could change in'
+            text = f'{message} {spec.system} and {other} would not hear of it. Add "changed: COLUMN | date", or'
+            scope.add(table.position, f'{text} "changed: none": then only feeds by pointer or snapshot see it.')
+
+
+def fields_from(spec: MappingSpec, table: MappedTable) -> list[str]:
+    """Return the fields that a mapping reads from a table."""
+    return [line.name for line in (*spec.fields, *spec.reads) if any(a == table.alias for a, _ in line.pipe.columns)]
 
 
 def _newest_can_be_told(field: Field, flow: Flow, scope: Scope) -> None:

@@ -43,6 +43,7 @@ def check(
         _print_json({"findings": [asdict(item) for item in found], "asked": reached, "not_reached": silent})
     else:
         _print_findings(found, catalogue, reached, silent)
+        _print_unseen(catalogue, root)
     if found:
         raise typer.Exit(SpecError.exit_code)
 
@@ -79,6 +80,20 @@ def _print_findings(
         typer.echo(f"Columns were compared with the tables of {', '.join(reached)}.")
     if silent:
         typer.echo(f"Columns were not compared with {', '.join(silent)}, which cannot be reached.")
+
+
+def _print_unseen(catalogue: Catalogue, root: Path) -> None:
+    """Name the tables whose changes are accepted to be missed (`changed: none`) in what is synchronized."""
+    from isthmus.mapping.live import unseen
+    from isthmus.project import Project
+
+    found = unseen(catalogue, Project.load(root)) if (root / MARKER).is_file() else ()
+    for object_, system in dict.fromkeys((item.object, item.system) for item in found):
+        missed = [item for item in found if (item.object, item.system) == (object_, system)]
+        tables = ", ".join(f"{item.table} ({', '.join(item.fields)})" for item in missed)
+        typer.echo(f"{object_} in {system}: changes in these tables alone are not seen by a feed by date: {tables}.")
+    if found:
+        typer.echo('Feeds by pointer or snapshot see them: say "feed: pointer" for the system in isthmus.yaml.')
 
 
 def _count(number: int, noun: str) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from isthmus.errors import ConfigError, did_you_mean
 from isthmus.mapping.check_pipes import typed
 from isthmus.mapping.spec import Catalogue, Field, ListField, MappedField, MappedList, MappingSpec, Model, Pipe
 
-HEADINGS = ("source column", "rule", "field", "type", "owner", "rule", "target column")
+HEADINGS = ("source column", "rule", "field", "type", "owner", "conflict", "rule", "target column")
+POLICY = HEADINGS.index("conflict")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class Row:
     personal: bool
     source: Side
     target: Side
+    policy: str = ""  # who decides where both sides changed it, of an object that is synchronized
 
     @property
     def cells(self) -> tuple[str, ...]:
@@ -49,6 +51,7 @@ class Row:
             self.field,
             self.type,
             self.owner.replace("_", " "),
+            self.policy,
             "\n".join(target.rules),
             target.labelled(target.columns),
         )
@@ -75,6 +78,8 @@ def compose(catalogue: Catalogue, object_: str, source: str, target: str) -> She
         raise _unknown(f'The model has no object "{object_}".', object_, catalogue.models)
     reading, writing = (_specs(catalogue, system, object_) for system in (source, target))
     rows = tuple(_rows(model, reading, writing))
+    if _synchronized(catalogue, object_, source, target):
+        rows = tuple(replace(row, policy=_policy(model.field(row.field))) for row in rows)
     return Sheet(
         object=object_,
         about=model.about,
@@ -85,6 +90,19 @@ def compose(catalogue: Catalogue, object_: str, source: str, target: str) -> She
         unwritten=tuple(row.field for row in rows if row.source.columns and not row.target.columns),
         filled=tuple(_first_said(item for spec in writing for item in _filled(spec)).items()),
     )
+
+
+def _synchronized(catalogue: Catalogue, object_: str, source: str, target: str) -> bool:
+    flows = [flow for scenario in catalogue.scenarios.values() for flow in scenario.flows if flow.object == object_]
+    return any(flow.level == "synchronize" and {flow.source, flow.target} == {source, target} for flow in flows)
+
+
+def _policy(field: Field | None) -> str:
+    """Say who decides where both sides changed a field: the owner, the newer change, a person; or who alone edits."""
+    if field is None:
+        return ""
+    said = {"owner": "owner decides", "newest": "newest wins", "hold": "a person decides"}[str(field.on_conflict)]
+    return "owner alone edits" if field.edits == "owner" else said
 
 
 def _first_said(items: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -181,7 +199,7 @@ def _filled(spec: MappingSpec) -> Iterator[tuple[str, str]]:
 def text(sheet: Sheet) -> str:
     """Lay a sheet out in columns for a terminal."""
     lines = [f"{sheet.object}: {sheet.source} -> {sheet.target}", sheet.about, ""]
-    lines += table(_headings(sheet), [row.cells for row in sheet.rows])
+    lines += table(*_laid(sheet))
     if sheet.filled:
         lines += ["", f"filled in {sheet.target} besides:"]
         lines += table(("column", "content"), sheet.filled)
@@ -189,8 +207,11 @@ def text(sheet: Sheet) -> str:
     return "\n".join(lines)
 
 
-def _headings(sheet: Sheet) -> tuple[str, ...]:
-    return (f"{sheet.source} column", *HEADINGS[1:-1], f"{sheet.target} column")
+def _laid(sheet: Sheet) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Return headings and cells; what nobody decides, because the object goes one way, has no column."""
+    every = (f"{sheet.source} column", *HEADINGS[1:-1], f"{sheet.target} column")
+    shown = [n for n in range(len(every)) if n != POLICY or any(row.policy for row in sheet.rows)]
+    return tuple(every[n] for n in shown), [tuple(row.cells[n] for n in shown) for row in sheet.rows]
 
 
 def _gaps(sheet: Sheet) -> list[tuple[str, tuple[str, ...]]]:
@@ -214,7 +235,8 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 def markdown(sheet: Sheet, level: int = 2) -> str:
     """Write a sheet as a Markdown section."""
     lines = [f"{'#' * level} {sheet.source} to {sheet.target}", ""]
-    lines += _markdown_table(_headings(sheet), [row.cells for row in sheet.rows], code=(0, 1, 2, 3, 5, 6))
+    headings, rows = _laid(sheet)
+    lines += _markdown_table(headings, rows, code=(0, 1, 2, 3, len(headings) - 2, len(headings) - 1))
     if sheet.filled:
         lines += ["", f"Filled in {sheet.target} besides:", ""]
         lines += _markdown_table(("column", "content"), sheet.filled, code=(0,))

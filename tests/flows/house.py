@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -179,10 +179,13 @@ class House:
 def household(
     folder: Path, urls: dict[str, str], journal: str, manifest: Manifest, patch: pytest.MonkeyPatch
 ) -> Iterator[House]:
-    """Lay out a project folder and point the environment to its systems."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with suppress(FileExistsError):
-        (folder / "mappings").symlink_to(ROOT / "mappings")
+    """Make a project folder and point the environment to its systems; its scenario goes one way unless a test asks."""
+    mappings = folder / "mappings"
+    if not mappings.exists():
+        shutil.copytree(ROOT / "mappings", mappings)
+        one_way = (mappings / "scenarios/one_way.yaml").read_text(encoding="utf-8")
+        said = one_way.replace("scenario: one_way", f"scenario: {SCENARIO}")
+        (mappings / f"scenarios/{SCENARIO}.yaml").write_text(said, encoding="utf-8")
     (folder / "isthmus.yaml").write_text(
         f"""systems:
   isu: {{connector: sql, speaks: isu, connection: isu, client: "{CLIENT}"}}
