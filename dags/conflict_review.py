@@ -6,11 +6,13 @@ Press **Trigger**, say how many and of which object, then open *Required Actions
 |---|---|
 | pick | takes the oldest conflicts that wait |
 | ask | shows field, both values, what was agreed last, who changed what when; waits for an answer |
-| settle | keeps every decision with your name, and brings the objects in step |
+| settle | keeps every decision with your name |
+| sync | brings the objects in step whose conflicts were decided |
 
-One answer holds for the whole batch; the form says it otherwise for a single conflict. Whoever does not answer leaves
-everything open, and nothing is lost by that. Personal values are hidden unless `isthmus.yaml` says
-`review: {show_values: yes}`; `isthmus conflicts show NUMBER --show-values` shows one to you, which the trail keeps.
+One answer holds for the whole batch; the form says it otherwise for a single conflict. Of two records that may be one,
+*same* joins them and *create* makes another. Whoever does not answer leaves everything open, and nothing is lost by
+that. Personal values are hidden unless `isthmus.yaml` says `review: {show_values: yes}`;
+`isthmus conflicts show NUMBER --show-values` shows one to you, which the trail keeps.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
@@ -82,14 +85,12 @@ class Ask(HITLOperator):
             with engine() as (review, params, run):
                 self.body, titles = review.lay_out(params, batch["numbers"], run)
             self.subject = f"{len(batch['numbers'])} of {batch['open']} open conflicts: whose value counts?"
-        self.params = ParamsDict(
-            {
-                field(number): Param(
-                    AS_BATCH, type="string", enum=[AS_BATCH, *takes, LEAVE], title=titles.get(number, str(number))
-                )
-                for number in batch["numbers"]
-            }
-        )
+        form = {}
+        for number in batch["numbers"]:
+            # whose value counts says nothing about whether two records are one: that is asked one by one
+            first, own = (LEAVE, ["same", "create"]) if number in batch["alike"] else (AS_BATCH, [*takes, LEAVE])
+            form[field(number)] = Param(first, type="string", enum=[first, *own], title=titles.get(number, str(number)))
+        self.params = ParamsDict(form)
 
 
 @dag(
@@ -123,7 +124,7 @@ def pick() -> dict[str, Any]:
         batch = review.pick(params)
     if not batch.numbers:
         raise AirflowSkipException("no conflict of that object and kind waits for a person")
-    return {"numbers": list(batch.numbers), "systems": list(batch.systems), "open": batch.open}
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(batch).items()}
 
 
 @task

@@ -15,7 +15,7 @@ from isthmus.ledger.values import Conflict
 from isthmus.levels.download import Desk
 from isthmus.levels.orchestrate import desk_of
 from isthmus.levels.rounds import synchronized
-from isthmus.levels.settle_conflicts import Told, decide, standing, systems, tell
+from isthmus.levels.settle_conflicts import ALIKE, Told, decide, standing, systems, tell
 from isthmus.levels.sync_summary import duration
 
 Parameters = Mapping[str, Any]
@@ -30,6 +30,7 @@ class Batch:
     numbers: tuple[int, ...] = ()
     systems: tuple[str, ...] = ()
     open: int = 0
+    alike: tuple[int, ...] = ()  # those that are doubtful matches: the same thing, or another one?
 
 
 def pick(parameters: Parameters) -> Batch:
@@ -42,7 +43,9 @@ def pick(parameters: Parameters) -> Batch:
             return Batch()
         pair = systems(found[0])
         many = sum(count.conflicts for count in desk.ledger.conflicts.counts() if count.state == "open")
-        return Batch(tuple(one.number for one in found if systems(one) == pair), pair, many)
+        found = [one for one in found if systems(one) == pair]
+        alike = tuple(one.number for one in found if one.kind == "duplicate")
+        return Batch(tuple(one.number for one in found), pair, many, alike)
 
 
 def lay_out(parameters: Parameters, numbers: Sequence[int], run: str) -> tuple[str, dict[int, str]]:
@@ -109,18 +112,21 @@ def cell(text: str) -> str:
 
 
 def settle(parameters: Parameters, answers: Mapping[int, str], by: str, run: str) -> dict[str, Any]:
-    """Carry out answers (number -> system, value or LEAVE) in a person's name.
+    """Carry out answers (number -> system, value, LEAVE, or of a doubtful match `same` or `create`) for a person.
 
     A conflict that does not wait any more is passed over and told of: somebody else was faster, or the sides agree
     by now.  Returns what was decided and the objects that have to be synchronized.
     """
     decided: list[Conflict] = []
     over: dict[int, str] = {}
+    left: list[int] = []
     with desk_of(parameters, gate="off") as desk:
         for number, answer in answers.items():
-            if answer == LEAVE:
-                continue
             conflict = desk.ledger.conflicts.show(number)
+            # whose value counts says nothing about whether two records are one
+            if answer == LEAVE or (conflict.kind == "duplicate" and answer not in ALIKE):
+                left.append(number)
+                continue
             try:
                 decide(desk, [conflict], answer, by, f"conflict_review {run}")
             except ConflictError as error:
@@ -131,7 +137,7 @@ def settle(parameters: Parameters, answers: Mapping[int, str], by: str, run: str
         order = [flow.object for flow in synchronized(desk) if f"{flow.object}.{flow.source}.{flow.target}" in touched]
     return {
         "decided": [one.number for one in decided],
-        "left": [number for number, answer in answers.items() if answer == LEAVE],
+        "left": left,
         "over": over,
         "objects": order,
     }

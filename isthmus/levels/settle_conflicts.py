@@ -34,6 +34,7 @@ TYPES: Mapping[str, pa.DataType] = {
 }
 WRITTEN = {"date": "a date, 2026-12-31", "time": "a time, 14:30:00", "boolean": "true or false"}
 VALUED = ("both changed", "refused")  # kinds where a third value makes sense
+ALIKE = {"same": "it is the same thing", "create": "it is another one, which gets a record of its own"}
 PAGE = 1_000
 SAW = "saw the values of a conflict"
 
@@ -193,8 +194,13 @@ def decide(desk: Desk, conflicts: Sequence[Conflict], said: str, by: str, why: s
 
 
 def choice(desk: Desk, conflict: Conflict, said: str) -> tuple[Take, str | None]:
-    """Turn what a person said into a decision; `=TEXT` is always a value."""
+    """Turn what a person said into a decision; `=TEXT` is always a value. A doubtful match is `same` or `create`."""
     source, target = systems(conflict)
+    if conflict.kind == "duplicate":
+        if said not in ALIKE:
+            meant = " or ".join(f"{word} ({text})" for word, text in ALIKE.items())
+            raise ConfigError(f"conflict {conflict.number} is a doubtful match: expected {meant}, no side")
+        return "value", said
     for side, names in (("source", ("source", source)), ("target", ("target", target))):
         if said in names:
             return ("source", None) if side == "source" else ("target", None)
