@@ -17,7 +17,10 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import pyarrow as pa
 
+from isthmus import without_pandas
 from isthmus.errors import ConfigError, DataError, did_you_mean
+
+without_pandas.settle()
 
 GROUP = "isthmus.connectors"
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import logging
 import os
 import re
+import sys
 import threading
 from collections.abc import Sequence
 from datetime import date
 from functools import cache
+from types import ModuleType
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -27,6 +31,8 @@ _ONE_AT_A_TIME = threading.Lock()  # its context belongs to the process
 def _library() -> Any:
     """Import Great Expectations; this takes seconds, so only what checks a package pays for it."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
+    for name in _SELDOM:
+        _later(name)
     try:
         import great_expectations
     except ImportError as error:
@@ -36,6 +42,30 @@ def _library() -> Any:
         ) from error
     logging.getLogger("great_expectations").setLevel(logging.CRITICAL)
     return great_expectations
+
+
+_SELDOM = ("scipy.stats", "altair")
+
+
+class _Later(ModuleType):
+    """Stands for a module until something of it is asked for."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") and name != "__path__":
+            raise AttributeError(name)
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+        return getattr(importlib.import_module(self.__name__), name)
+
+
+def _later(name: str) -> None:
+    """Import a module when it is first used: two that only distances of distributions need weigh 70 MB."""
+    parent, _, child = name.rpartition(".")
+    if name in sys.modules or importlib.util.find_spec(parent or name) is None:
+        return
+    stand_in = sys.modules[name] = _Later(name)
+    if parent:
+        setattr(importlib.import_module(parent), child, stand_in)
 
 
 def _frames() -> Any:

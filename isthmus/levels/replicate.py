@@ -302,6 +302,7 @@ def _settled(route: Route, behind: Future[Carried] | None, tally: Tally, worker:
         carried = behind.result()
         tally.add(carried)
         worker.report(route, carried)
+        pa.default_memory_pool().release_unused()  # what a package took goes back before the next but one is read
 
 
 @contextmanager
