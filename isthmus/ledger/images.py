@@ -56,6 +56,9 @@ FROM (SELECT t.* FROM unnest(%(ids)b::bytea[]) WITH ORDINALITY k(id, n)
 """
 
 
+_FULFIL = "DELETE FROM {leaf} WHERE id IN (SELECT encode(b, 'hex')::uuid FROM unnest(%(ids)b::bytea[]) b)"
+
+
 class Images:
     """Reads and writes what was agreed; a field that a row's image was not written with has no base yet."""
 
@@ -177,9 +180,20 @@ class Images:
                 return
             yield pa.Array.from_buffers(pa.binary(16), len(found) // 16, [None, pa.py_buffer(found)])
 
+    def fulfil(self, connection: Connection, flow: str, ids: pa.Array) -> None:
+        """Forget what was promised of things, within the transaction that stores what is agreed of them."""
+        for side in ("source", "target"):
+            name = image_name(promised(flow, side))
+            if has(connection, name):
+                statement = sql.SQL(_FULFIL).format(leaf=leaf(name))
+                raw(connection).execute(statement, {"ids": ids.to_pylist()})
+
     def drop(self, flow: str) -> int:
-        """Forget every agreed image of a flow; returns how many."""
+        """Forget every agreed image of a flow, and what was promised; returns how many images."""
         with self._database.transaction() as connection:
+            for side in ("source", "target"):
+                if has(connection, image_name(promised(flow, side))):
+                    raw(connection).execute(sql.SQL("DELETE FROM {}").format(leaf(image_name(promised(flow, side)))))
             if not has(connection, image_name(flow)):
                 return 0
             return raw(connection).execute(sql.SQL("DELETE FROM {}").format(leaf(image_name(flow)))).rowcount
@@ -237,6 +251,11 @@ class Images:
 
     def _read_none(self, types: dict[str, str]) -> pa.RecordBatch:
         return _aligned((pa.array([], pa.binary(16)), *([] for _ in range(3 + len(types)))), types, {})
+
+
+def promised(flow: str, side: str) -> str:
+    """Return the name under which images of what is about to be written to a side of a flow are kept."""
+    return f"{flow}.to_{side}"
 
 
 def image_name(flow: str) -> str:

@@ -18,7 +18,7 @@ from isthmus.ledger import Ledger
 from isthmus.levels.download import Desk
 from isthmus.levels.examine import Examined, examine
 from isthmus.levels.feed import begin_side
-from isthmus.levels.meeting import meet
+from isthmus.levels.match import introduce
 from isthmus.levels.pair import Name, Pair, Side
 from isthmus.levels.replicate import refuse_paused
 from isthmus.levels.resolve import canonical_key, gather
@@ -109,7 +109,7 @@ def forecast(desk: Desk, flow: Flow, keys: pa.Array | None = None) -> Forecast:
         sets: Iterable[tuple[Name, pa.Array]] = every_key(pair, desk.ledger) if keys is None else [("source", keys)]
         for name, chunk in sets:
             ids = ids_of(pair, name, chunk, desk.ledger)
-            met = meet(pair, ids, {pair.side(name).system: chunk}, desk.ledger)
+            met = introduce(pair, ids, {pair.side(name).system: chunk}, desk.ledger)
             tally.add(examine(pair, met, desk.ledger))
         return tally.result(pair)
 

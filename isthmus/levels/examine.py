@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from isthmus.ledger import Ledger
 from isthmus.levels.meeting import Met
 from isthmus.levels.pair import WAYS, Name, Pair, Seen, aligned
+from isthmus.levels.promise import kept
 from isthmus.levels.three_way import (
     HELD,
     SOURCE,
@@ -59,6 +60,7 @@ def examine(pair: Pair, met: Met, ledger: Ledger) -> Examined:
     usable = ~met.absorbed & nulls(met.wrong) & ~met.source.unread & ~met.target.unread
     base = base_of(pair, image)
     views = {name: view(pair, met, name, ledger) for name in ("source", "target")}
+    base = kept(pair, met.ids, views, base, ledger)
     create, vanished, uncreated = presence(pair, met, usable)
     views, base = reconciled(pair, views, base, create, vanished)
     merged = merge(pair.policies, views["source"], views["target"], base, decisions(pair, met, views, ledger))
@@ -115,7 +117,7 @@ def presence(
         lacks = usable & ~met.seen(name).there & met.seen(other).there
         gone = lacks & met.paired
         wanted = (lacks & ~met.paired) | (gone if owner == other else np.zeros_like(gone))
-        wanted &= ~deletion(met.seen(other))
+        wanted &= ~deletion(met.seen(other)) & ~met.doubts.any
         never = pair.side(name).route.write.create == "never"
         create[name] = wanted & (not never)
         uncreated[name] = wanted & never
@@ -162,8 +164,11 @@ def decisions(pair: Pair, met: Met, views: Mapping[str, View], ledger: Ledger) -
         decided = {
             name: aligned(rows[name].combine_chunks(), at) for name in ("take", "value", "source_value", "target_value")
         }
-        stands = same(shown(views["source"].values[policy.name]), decided["source_value"])
-        stands &= same(shown(views["target"].values[policy.name]), decided["target_value"])
+        stands = np.ones(len(at), dtype=bool)
+        third = filled(pc.equal(decided["take"], "value"))  # one side may hold it already: whoever wrote it died
+        for name, view_ in views.items():
+            now = shown(view_.values[policy.name])
+            stands &= same(now, decided[f"{name}_value"]) | (third & same(now, decided["value"]))
         take = np.zeros(len(at), dtype=int)
         for word, number in TAKES.items():
             take[filled(pc.equal(decided["take"], word)) & stands] = number

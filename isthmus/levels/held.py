@@ -16,7 +16,7 @@ from isthmus.mapping.policy import DELETED
 
 def conflicts(pair: Pair, found: Examined, left_out: np.ndarray) -> pa.Table:
     """Lay out everything that is held in a set of things (`CONFLICTS`); `left_out` goes back to the queue anyway."""
-    tables = [CONFLICTS.empty_table(), disagreements(found)]
+    tables = [CONFLICTS.empty_table(), disagreements(found), doubtful(pair, found)]
     for item in found.merged.values():
         mask = (item.held | item.refused) & ~left_out
         if mask.any():
@@ -60,6 +60,33 @@ def disagreements(found: Examined) -> pa.Table:
         "target_key": found.met.target_key.take(picked),
         "because": found.met.wrong.take(picked),
         "score": pa.nulls(size, pa.float64()),
+    }
+    nothing = pa.nulls(size, pa.string())
+    return pa.Table.from_arrays([said.get(column.name, nothing) for column in CONFLICTS], schema=CONFLICTS)
+
+
+def doubtful(pair: Pair, found: Examined) -> pa.Table:
+    """Lay out things that may be a second record of somebody who is there: with his key, and how alike they are."""
+    met = found.met
+    rows = np.flatnonzero(met.doubts.any & found.usable)
+    picked, size = pa.array(rows), len(rows)
+    here, there = met.source_key.take(picked), met.target_key.take(picked)
+    other = met.doubts.key.take(picked)
+    born_there = pc.is_null(here)
+    said = {
+        "id": met.asked.take(picked),
+        "field": constant("", size),
+        "kind": constant("duplicate", size),
+        "source_key": here,
+        "target_key": there,
+        "source_value": pc.coalesce(here, other),  # of one record each the key, side by side
+        "target_value": pc.coalesce(there, other),
+        "because": pc.if_else(
+            born_there,
+            f"resembles a {pair.object} that {pair.source.system} holds; is it the same?",
+            f"resembles a {pair.object} that {pair.target.system} holds; is it the same?",
+        ),
+        "score": met.doubts.score.take(picked),
     }
     nothing = pa.nulls(size, pa.string())
     return pa.Table.from_arrays([said.get(column.name, nothing) for column in CONFLICTS], schema=CONFLICTS)

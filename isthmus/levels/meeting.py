@@ -20,6 +20,19 @@ from isthmus.levels.three_way import filled, nulls
 
 
 @dataclass(frozen=True, slots=True)
+class Doubts:
+    """Things that resemble a record of the other side without surely being it: its key, how alike (0 to 1)."""
+
+    key: pa.Array
+    score: pa.Array
+
+    @property
+    def any(self) -> np.ndarray:
+        """Tell which things are in doubt."""
+        return ~nulls(self.key)
+
+
+@dataclass(frozen=True, slots=True)
 class Met:
     """A set of things and what both sides hold of them; all columns are aligned.
 
@@ -37,6 +50,7 @@ class Met:
     paired: np.ndarray
     absorbed: np.ndarray
     wrong: pa.Array
+    doubts: Doubts
 
     def key(self, side: str) -> pa.Array:
         """Return the keys of a side."""
@@ -75,6 +89,7 @@ def meet(pair: Pair, ids: pa.Array, reported: Mapping[str, pa.Array], ledger: Le
         paired=paired,
         absorbed=np.zeros(len(ids), dtype=bool),
         wrong=pa.nulls(len(ids), pa.string()),
+        doubts=Doubts(pa.nulls(len(ids), pa.string()), pa.nulls(len(ids), pa.float64())),
     )
     return without_doubles(recognised(pair, met, ledger), pair)
 

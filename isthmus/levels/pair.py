@@ -21,7 +21,7 @@ from isthmus.mapping.compile import setting
 from isthmus.mapping.plan import ReadPlan, Records
 from isthmus.mapping.policy import FieldPolicy, policies
 from isthmus.mapping.refuse import RefuseRule, refusals
-from isthmus.mapping.spec import Flow, Scenario
+from isthmus.mapping.spec import Flow, Scenario, Scoring
 from isthmus.project import Project
 
 Name = Literal["source", "target"]
@@ -59,6 +59,8 @@ class Pair:
     policies: tuple[FieldPolicy, ...]
     refusals: tuple[RefuseRule, ...]
     back_office: Name
+    match: tuple[tuple[str, ...], ...]
+    scoring: Scoring | None
     mapping_hash: str
 
     @property
@@ -134,6 +136,8 @@ def compile_pair(
         policies=fixed_keys(policies(project.catalogue, scenario, flow, *plans), *plans),
         refusals=refusals(project.catalogue, flow.object, setting(scenario.switches, today)),
         back_office="target" if scenario.roles.get("back_office") == flow.target else "source",
+        match=project.catalogue.models[flow.object].match,
+        scoring=project.catalogue.models[flow.object].scoring,
         mapping_hash=there.mapping_hash,
     )
 

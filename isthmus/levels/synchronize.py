@@ -19,14 +19,17 @@ import pyarrow.compute as pc
 from isthmus.connector import Outcome, Receipt, Status
 from isthmus.errors import ConflictError, IsthmusError
 from isthmus.ledger import EXCEPTIONS, ClaimedKeys, Ledger, Pairs, Settlement
+from isthmus.ledger.images import promised
 from isthmus.levels.download import Desk
 from isthmus.levels.examine import Examined, examine
 from isthmus.levels.failpoint import passing
 from isthmus.levels.feed import Changed, poll_side
 from isthmus.levels.held import conflicts
-from isthmus.levels.meeting import Met, meet
+from isthmus.levels.match import introduce
+from isthmus.levels.meeting import Met
 from isthmus.levels.package import refused
 from isthmus.levels.pair import WAYS, Name, Pair, opened_pair
+from isthmus.levels.promise import promise
 from isthmus.levels.replicate import MASS_CHANGE, MASS_CHANGE_FLOOR, refuse_paused
 from isthmus.levels.resolve import constant, rejected
 from isthmus.levels.wanted import Wanted, wanted
@@ -65,7 +68,8 @@ def sync_flow(desk: Desk, flow: Flow, run: str = "") -> dict[str, int]:
 def synchronizing(desk: Desk, flow: Flow) -> Iterator[Pair]:
     """Open a synchronized flow; its image is there afterwards."""
     with opened_pair(desk.project, desk.scenario, flow, desk.today) as pair:
-        desk.ledger.images.prepare(pair.name, pair.image_fields)
+        for images in (pair.name, promised(pair.name, "source"), promised(pair.name, "target")):
+            desk.ledger.images.prepare(images, pair.image_fields)
         yield pair
 
 
@@ -187,7 +191,7 @@ def carry(desk: Desk, pair: Pair, claimed: ClaimedKeys, run: str, so_far: Counte
 def carry_claim(pair: Pair, claimed: ClaimedKeys, desk: Desk, run: str, so_far: Counter[str]) -> Settlement:
     """Read, compare and write one claimed set; returns what the ledger has to settle."""
     ledger = desk.ledger
-    met = meet(pair, claimed.ids, claimed.keys, ledger)
+    met = introduce(pair, claimed.ids, claimed.keys, ledger)
     passing("after read")
     found = examine(pair, met, ledger)
     ledger.queue.heartbeat(claimed)
@@ -198,6 +202,7 @@ def carry_claim(pair: Pair, claimed: ClaimedKeys, desk: Desk, run: str, so_far: 
         want, waiting = wanted(pair, pair.side(name), met, found.merged, found.create[name], ledger)
         told[name].append(waiting)
         if want is not None:
+            ledger.queue.promise(claimed, name, promise(met.ids, found.merged, name, want.rows))
             passing(f"before write {name}")
             outcome = write(pair, want, claimed, ledger, run, allowance)
             written[name] = want, outcome

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from typing import Any
@@ -239,3 +240,56 @@ def test_a_landscape_with_all_its_defects_settles_at_once(build: Build) -> None:
     before = house.touched()
     assert writes(sync(house)) == {}
     assert house.touched() == before
+
+
+def enter_again(house: House, partner: str, number: str, **columns: str) -> None:
+    """Enter an existing partner of CRM there a second time, under another number, with its address."""
+    today = f"{house.clock():%Y%m%d}"
+    new = {"partner": number, "partner_guid": f"\\x{int(number):032x}", "crdat": today, "chdat": "00000000", **columns}
+    copied = "INSERT INTO {0} SELECT (jsonb_populate_record(t, %s::jsonb)).* FROM {0} t WHERE partner = %s"
+    address = {"partner": number, "addrnumber": number, "address_guid": f"\\x{int(number) + 1:032x}"}
+    (old,) = house.ask("crm", "SELECT addrnumber FROM but020 WHERE partner = %s", partner)
+    house.tell("crm", copied.format("but000"), json.dumps(new), partner)
+    house.tell("crm", copied.format("but020"), json.dumps(address), partner)
+    moved = "INSERT INTO adrc SELECT (jsonb_populate_record(t, %s::jsonb)).* FROM adrc t WHERE addrnumber = %s"
+    house.tell("crm", moved, json.dumps({"addrnumber": number}), old[0])
+
+
+def test_somebody_entered_again_is_held_with_the_score_until_a_person_decides(house: House) -> None:
+    (one,) = partners(house, 1)
+    enter_again(house, one, "0009000001")
+    counts = sync(house, "business_partner")
+    assert writes(counts) == {}
+    assert counts["conflicts"] == 1
+    number, kind, score, key = house.ask("ledger", "SELECT number, kind, score, source_value FROM ledger.conflicts")[0]
+    assert (kind, key) == ("duplicate", one.lstrip("0"))
+    assert score > 0.9
+    with house.desk() as desk:
+        desk.ledger.conflicts.decide([number], "value", "create", by="operations", why="twins")
+    assert writes(sync(house, "business_partner")) == {"created_source": 1}
+    assert house.ask("isu", PARTNER, "0009000001") == house.ask("crm", PARTNER, "0009000001")
+
+
+def test_a_stranger_is_made_at_once(house: House) -> None:
+    (one,) = partners(house, 1)
+    enter_again(house, one, "0009000001", name_last="Zzyzx", name_first="Qu", birthdt="19010101")
+    assert writes(sync(house, "business_partner")) == {"created_source": 1}
+
+
+def test_a_partner_that_stands_on_both_sides_unknown_to_the_key_map_is_paired_by_its_guid(house: House) -> None:
+    (one,) = partners(house, 1)
+    enter_again(house, one, "0009000001", name_last="Zzyzx", birthdt="19010101")
+    (guid,) = house.ask("crm", "SELECT partner_guid FROM but000 WHERE partner = '0009000001'")
+    today = f"{house.clock():%Y%m%d}"
+    new = {"partner": "0009000001", "name_last": "Zzyzx", "birthdt": "19010101", "crdat": today, "chdat": "00000000"}
+    said = json.dumps({**new, "partner_guid": f"\\x{bytes(guid[0]).hex()}"})
+    copied = "INSERT INTO but000 SELECT (jsonb_populate_record(t, %s::jsonb)).* FROM but000 t WHERE partner = %s"
+    house.tell("isu", copied, said, one)
+    counts = sync(house, "business_partner")
+    assert "created_source" not in counts
+    assert "created_target" not in counts
+    assert counts["things"] == 1
+    assert (
+        house.one("ledger", "SELECT count(*) FROM ledger.keys WHERE object = 'business_partner' AND key = '9000001'")
+        == 1
+    )
