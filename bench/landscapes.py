@@ -84,10 +84,10 @@ def _vacuum(database: str) -> None:
 
 
 def ledger() -> str:
-    """Return the name of the template of an empty ledger, made when it is not there."""
+    """Return the name of the template of an empty ledger, made or brought up to date where it is not."""
     if not server.exists(LEDGER):
         server.create(LEDGER)
-        migrate(server.url(LEDGER))
+    migrate(server.url(LEDGER))
     return LEDGER
 
 
