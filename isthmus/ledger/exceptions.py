@@ -127,6 +127,12 @@ class Exceptions:
         """Count a flow's parked rows by what they wait for, the most frequent first."""
         return [reason for reason in self.counts(flow=flow) if reason.kind == "parked"]
 
+    def parked_before(self, flow: str, before: datetime) -> int:
+        """Count a flow's rows that are parked since before a time."""
+        held = select(func.count()).where(X.flow == flow, X.kind == "parked", X.state == "open", X.first_seen < before)
+        with self._database.transaction() as connection:
+            return int(connection.scalar(held) or 0)
+
     def prune(self, before: datetime) -> int:
         """Delete what was resolved before a time; open ones stay however old. Returns how many."""
         with self._database.transaction() as connection:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
+from datetime import timedelta
 from typing import Any
 
 from isthmus.errors import ConfigError, did_you_mean
@@ -20,7 +21,6 @@ from isthmus.levels.route import flow_name
 RAISED, CLEARED = "alert raised", "alert cleared"
 OBJECT = "alert"  # what the trail calls the things alerts are about
 WHO = "alerts"
-HELD = 100_000  # parked rows looked at for the oldest one
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,12 +135,13 @@ def parked_alerts(desk: Desk, flow: str, asked: Rules) -> Iterator[Alert]:
     if not asked.parked_hours:
         return
     object_, source, target = flow.split(".")
+    since = desk.clock() - timedelta(hours=asked.parked_hours)
     for way in (flow, f"{object_}.{target}.{source}"):
-        held = desk.ledger.exceptions.list(way, state="open", kind="parked", limit=HELD)
-        old = [one for one in held if age(one.first_seen, desk.clock()) / 3600 > asked.parked_hours]
+        old = desk.ledger.exceptions.parked_before(way, since)
         if old:
-            said = f"{len(old):,} rows of {way} are parked for more than {asked.parked_hours:,.0f} hours"
-            yield Alert("parked", way, said)
+            yield Alert(
+                "parked", way, f"{old:,} rows of {way} are parked for more than {asked.parked_hours:,.0f} hours"
+            )
 
 
 def waiting_approvals(desk: Desk) -> Iterator[Alert]:
