@@ -59,9 +59,6 @@ FROM (SELECT t.* FROM unnest(%(ids)b::bytea[]) WITH ORDINALITY k(id, n)
 _FULFIL = "DELETE FROM {leaf} WHERE id IN (SELECT encode(b, 'hex')::uuid FROM unnest(%(ids)b::bytea[]) b)"
 
 
-_FULFIL = "DELETE FROM {leaf} WHERE id IN (SELECT encode(b, 'hex')::uuid FROM unnest(%(ids)b::bytea[]) b)"
-
-
 class Images:
     """Reads and writes what was agreed; a field that a row's image was not written with has no base yet."""
 
@@ -254,11 +251,6 @@ class Images:
 
     def _read_none(self, types: dict[str, str]) -> pa.RecordBatch:
         return _aligned((pa.array([], pa.binary(16)), *([] for _ in range(3 + len(types)))), types, {})
-
-
-def promised(flow: str, side: str) -> str:
-    """Return the name under which images of what is about to be written to a side of a flow are kept."""
-    return f"{flow}.to_{side}"
 
 
 def promised(flow: str, side: str) -> str:

@@ -179,21 +179,6 @@ class Queue:
             raw(connection).execute(held, [until, claimed.epoch])
             self._images.write(connection, name, batch)
 
-    def promise(self, claimed: ClaimedKeys, side: str, batch: pa.RecordBatch) -> None:
-        """Keep what is about to be written to a side (as `Images.put` takes it) until its things are agreed.
-
-        Whoever comes after a worker that died in between knows by it which values are no edit of that side. Extends
-        the lease; raises ConflictError when the claim is void.
-        """
-        until = self._database.now() + claimed.lease
-        name = images.promised(claimed.flow, side)
-        self._images.ensure_for(name, batch)
-        with self._database.transaction() as connection:
-            _hold(connection, claimed)
-            held = "UPDATE ledger.claims SET lease_until = %s WHERE epoch = %s"
-            raw(connection).execute(held, [until, claimed.epoch])
-            self._images.write(connection, name, batch)
-
     def give_back(self, claimed: ClaimedKeys) -> None:
         """Let a claimed set wait again, where it stood in line; raises ConflictError when the claim is void."""
         with self._database.transaction() as connection:
@@ -246,7 +231,6 @@ class Queue:
         now = self._database.now()
         if agreed.image is not None:
             self._images.write(connection, claimed.flow, agreed.image)
-            self._images.fulfil(connection, claimed.flow, agreed.image["id"])
             self._images.fulfil(connection, claimed.flow, agreed.image["id"])
         conflicts.settle(connection, claimed, agreed, now)
         for flow, rows in sorted(by_way(claimed.flow, agreed.exceptions).items()):

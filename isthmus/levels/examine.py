@@ -13,7 +13,6 @@ from isthmus.ledger import Ledger
 from isthmus.levels.meeting import Met
 from isthmus.levels.pair import WAYS, Name, Pair, Seen, aligned
 from isthmus.levels.promise import kept
-from isthmus.levels.promise import kept
 from isthmus.levels.three_way import (
     HELD,
     SOURCE,
@@ -61,7 +60,6 @@ def examine(pair: Pair, met: Met, ledger: Ledger) -> Examined:
     usable = ~met.absorbed & nulls(met.wrong) & ~met.source.unread & ~met.target.unread
     base = base_of(pair, image)
     views = {name: view(pair, met, name, ledger) for name in ("source", "target")}
-    base = kept(pair, met.ids, views, base, ledger)
     base = kept(pair, met.ids, views, base, ledger)
     create, vanished, uncreated = presence(pair, met, usable)
     views, base = reconciled(pair, views, base, create, vanished)

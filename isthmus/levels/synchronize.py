@@ -20,7 +20,6 @@ from isthmus.connector import Outcome, Receipt, Status
 from isthmus.errors import ConflictError, IsthmusError
 from isthmus.ledger import EXCEPTIONS, ClaimedKeys, Ledger, Pairs, Settlement
 from isthmus.ledger.images import promised
-from isthmus.ledger.images import promised
 from isthmus.levels.download import Desk
 from isthmus.levels.examine import Examined, examine
 from isthmus.levels.failpoint import passing
@@ -30,7 +29,6 @@ from isthmus.levels.match import introduce
 from isthmus.levels.meeting import Met
 from isthmus.levels.package import refused
 from isthmus.levels.pair import WAYS, Name, Pair, opened_pair
-from isthmus.levels.promise import promise
 from isthmus.levels.promise import promise
 from isthmus.levels.replicate import MASS_CHANGE, MASS_CHANGE_FLOOR, refuse_paused
 from isthmus.levels.resolve import constant, rejected
@@ -204,7 +202,6 @@ def carry_claim(pair: Pair, claimed: ClaimedKeys, desk: Desk, run: str, so_far: 
         want, waiting = wanted(pair, pair.side(name), met, found.merged, found.create[name], ledger)
         told[name].append(waiting)
         if want is not None:
-            ledger.queue.promise(claimed, name, promise(met.ids, found.merged, name, want.rows))
             ledger.queue.promise(claimed, name, promise(met.ids, found.merged, name, want.rows))
             passing(f"before write {name}")
             outcome = write(pair, want, claimed, ledger, run, allowance)
