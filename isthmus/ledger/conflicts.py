@@ -91,6 +91,12 @@ ON CONFLICT (flow, id) DO UPDATE SET version = excluded.version, seen_at = exclu
     source_key = coalesce(queue.source_key, excluded.source_key),
     target_key = coalesce(queue.target_key, excluded.target_key)
 """
+_UNSETTLED = """
+WITH k AS (SELECT encode(b, 'hex')::uuid AS id FROM unnest(%(ids)b::bytea[]) b)
+SELECT encode(uuid_send(c.id), 'hex'), c.field FROM ledger.conflicts c JOIN k USING (id)
+    WHERE c.flow = %(flow)s AND c.state IN ('open', 'decided')
+UNION SELECT encode(uuid_send(q.id), 'hex'), '' FROM ledger.queue q JOIN k USING (id) WHERE q.flow = %(flow)s
+"""
 _DECISIONS = """
 SELECT string_agg(uuid_send(c.id), ''), array_agg(field), array_agg(take), array_agg(value), array_agg(source_value),
     array_agg(target_value), array_agg(kind), array_agg(number), array_agg(source_key), array_agg(target_key),
@@ -179,6 +185,16 @@ class Conflicts:
         types = DECISIONS.types[1:]
         arrays = [pa.array(column, kind) for column, kind in zip(columns, types, strict=True)]
         return pa.table([things, *arrays], schema=DECISIONS)
+
+    def unsettled(self, flow: str, ids: pa.Array) -> pa.Table:
+        """Return what is not agreed of these things (`id`, `field`): conflicts that stand, '' for what is queued."""
+        with self._database.transaction() as connection:
+            asked = {"flow": flow, "ids": ids.to_pylist()}
+            rows = raw(connection).execute(_UNSETTLED, asked, binary=True).fetchall()
+        things = [bytes.fromhex(thing) for thing, _ in rows]
+        return pa.table(
+            [pa.array(things, pa.binary(16)), pa.array([field for _, field in rows], pa.string())], ["id", "field"]
+        )
 
     def counts(self, flow: str | None = None) -> Sequence[ConflictCount]:
         """Count the conflicts that stand by flow, kind, field and state, the most frequent first."""

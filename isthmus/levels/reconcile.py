@@ -2,7 +2,7 @@
 
 Both sides are read once in the model's values; rows are counted and hashed into buckets without regard to
 order.  Only buckets that differ are looked into: their keys are read again on both sides and compared field by
-field.  Rows in flight (rejected, parked) are left out; they have their own list.
+field.  What is in flight (rejected, parked, queued, held for a person) is left out; it has its own list.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from isthmus.connector import Keys
 from isthmus.ledger import Ledger
+from isthmus.levels.in_flight import without_unsettled
 from isthmus.levels.replicate import chunks
 from isthmus.levels.resolve import canonical_key, gather, raw_key, read_raw, resolve
 from isthmus.levels.route import Route
@@ -101,6 +102,7 @@ def reconcile(route: Route, ledger: Ledger) -> Reconciliation:
     found = [details(route, ledger, names, buckets)] if len(buckets) else [DIFFERENCE.empty_table()]
     rows = int(ours.rows.sum()) + len(missing)
     differences = without_held(route, ledger, pa.concat_tables([*found, lacking(missing)]))
+    differences = without_unsettled(route, ledger, differences)
     return Reconciliation(route.name, rows, int(theirs.rows.sum()), seen - rows, len(buckets), differences)
 
 

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from isthmus.errors import ConflictError
 from isthmus.levels.download import Desk, begin, carry_flow, reconcile_flow
 from isthmus.levels.reconcile import Reconciliation
+from isthmus.levels.synchronize import drain, synchronizing
 from isthmus.mapping.spec import Flow
 
 SHOWN = 20
@@ -38,12 +39,27 @@ def compare_flow(
             )
         if not dry_run:
             own = run or begin(desk, "repair", {"objects": [flow.object]})
-            tally = carry_flow(desk, flow, own, keys, "guard" if guard else "repair")
+            counts = put_right(desk, flow, own, keys, "guard" if guard else "repair")
+            done = sum(counts.get(name, 0) for name in ("updated", "inserted"))
             if not run:
-                desk.ledger.runs.finish(own, "done", {"repaired": tally.counts["updated"] + tally.counts["inserted"]})
-            result["counts"] = dict(tally.counts)
-            result["repaired"] = tally.counts["updated"] + tally.counts["inserted"] >= len(keys)
+                desk.ledger.runs.finish(own, "done", {"repaired": done})
+            result["counts"] = counts
+            result["repaired"] = done >= len(keys)
     return result
+
+
+def put_right(desk: Desk, flow: Flow, run: str, keys: pa.Array, label: str) -> dict[str, int]:
+    """Send keys again in the owner's direction; of an object kept in step that is another one field by field."""
+    counts = dict(carry_flow(desk, flow, run, keys, label).counts)
+    if flow.level == "synchronize" and counts.get("queued"):
+        with synchronizing(desk, flow) as pair:
+            settled = drain(desk, pair, run)
+        for what, names in (
+            ("updated", ("updated_source", "updated_target")),
+            ("inserted", ("created_source", "created_target")),
+        ):
+            counts[what] = counts.get(what, 0) + sum(settled.get(name, 0) for name in names)
+    return counts
 
 
 def edited_keys(found: Reconciliation) -> pa.Array:

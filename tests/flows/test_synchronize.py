@@ -12,6 +12,7 @@ import pytest
 from isthmus.errors import ConflictError
 from isthmus.levels import synchronize
 from isthmus.levels.baseline import baseline, forecast
+from isthmus.levels.repair import compare_flow
 from isthmus.levels.synchronize import sync_flow
 from tests.flows.conftest import Build
 from tests.flows.house import OBJECTS, ROOT, House
@@ -141,12 +142,16 @@ def test_a_partner_born_in_crm_gets_its_number_in_isu(house: House) -> None:
     house.tell(
         "crm",
         "INSERT INTO but000 (client, partner, partner_guid, type, bu_group, name_last, name_first, crdat, chdat)"
-        " VALUES ('100', '0009000001', decode('0050568A1F2E4D3C8B7A6958473625AA', 'hex'), '1', '0001', 'Born', 'Here', %s, '')",
+        " VALUES ('100', '0009000001', decode('0050568A1F2E4D3C8B7A6958473625AA', 'hex'), '1', '0001', 'Born', 'Here',"
+        " %s, '')",
         f"{house.clock():%Y%m%d}",
     )
     assert writes(sync(house)) == {"created_source": 1}
     assert house.ask("isu", PARTNER, "0009000001") == [("Here", "Born")]
-    pairs = "SELECT system, key FROM ledger.keys WHERE object = 'business_partner' AND id IN (SELECT id FROM ledger.keys WHERE key = '9000001')"
+    pairs = (
+        "SELECT system, key FROM ledger.keys WHERE object = 'business_partner'"
+        " AND id IN (SELECT id FROM ledger.keys WHERE key = '9000001')"
+    )
     assert sorted(house.ask("ledger", pairs)) == [("crm", "0050568A1F2E4D3C8B7A6958473625AA"), ("isu", "9000001")]
     assert writes(sync(house)) == {}
 
@@ -293,3 +298,18 @@ def test_a_partner_that_stands_on_both_sides_unknown_to_the_key_map_is_paired_by
         house.one("ledger", "SELECT count(*) FROM ledger.keys WHERE object = 'business_partner' AND key = '9000001'")
         == 1
     )
+
+
+def test_what_is_queued_or_held_is_no_difference_and_repair_brings_the_rest_in_step(house: House) -> None:
+    one, two = partners(house, 2)
+    for system, name in (("isu", "Left"), ("crm", "Right")):
+        edit(house, system, one, name_last=name)
+    sync(house, "business_partner")
+    house.tell("crm", "UPDATE but000 SET bu_sort1 = 'UNSEEN' WHERE partner = %s", two)
+    with house.desk() as desk:
+        flow = desk.flow("business_partner")
+        found = compare_flow(desk, flow, repair=True, dry_run=False, cap=0.2, guard=False)
+        assert [item["field"] for item in found["differences"]] == ["search_1"]
+        assert found["repaired"]
+        assert compare_flow(desk, flow, repair=False, dry_run=False, cap=0.2, guard=False)["agrees"]
+    assert house.one("isu", "SELECT bu_sort1 FROM but000 WHERE partner = %s", two) == "UNSEEN"
