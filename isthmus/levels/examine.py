@@ -145,8 +145,8 @@ def reconciled(
         found[name] = replace(views[name], values=values)
     if DELETED in base.known:
         gone = vanished["source"] | vanished["target"]
-        first = gone & ~base.known[DELETED]
-        values = {**base.values, DELETED: pc.if_else(pa.array(first), pa.scalar(False), base.values[DELETED])}
+        # what is gone stays gone: clearing the marker where the row still stands does not bring it back
+        values = {**base.values, DELETED: pc.if_else(pa.array(gone), pa.scalar(False), base.values[DELETED])}
         base = Base(values, {**base.known, DELETED: base.known[DELETED] | gone})
     return found, base
 

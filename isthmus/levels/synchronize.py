@@ -338,7 +338,7 @@ def pairs(
         at[want.rows] = np.arange(len(want.rows))
         made = want.written.key.take(pa.array(at, mask=at < 0))
         keys[name] = pc.coalesce(keys[name], made)
-    fresh = agreed & ~met.paired
+    fresh = agreed & ~met.paired & on_both(found)  # evidence names a key, also where no row bears it
     fresh &= np.asarray(pc.is_valid(keys["source"])) & np.asarray(pc.is_valid(keys["target"]))
     if not fresh.any():
         return ()
