@@ -121,8 +121,9 @@ def _hint(system: str) -> None:
     from isthmus.home import MARKER
     from isthmus.project import Project
 
-    if Project.load().system(system).feed != "pointer":
-        typer.echo(f"Say `feed: pointer` under {system} in {MARKER} to read them.")
+    said = Project.load().system(system).feed
+    if said not in (None, "pointer"):
+        typer.echo(f"{MARKER} says `feed: {said}` under {system}; take that line out, or no flow reads them.")
 
 
 def _unindexed(tables: list[Recorded]) -> None:

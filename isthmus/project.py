@@ -32,7 +32,7 @@ class System:
     pool: str = ""  # how Airflow calls the seats at this system; the system's own name unless said
     seats: int = 4  # how many tasks may read from it at the same time
     options: Mapping[str, Any] = field(default_factory=dict)
-    feed: FeedKind | None = None  # how its changes are found; what its mappings' `changed` allows unless said
+    feed: FeedKind | None = None  # how its changes are found; unless said, pointers where installed, else as mapped
 
 
 @dataclass(frozen=True)

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from isthmus.connector import ColumnRef, Connector, FeedLost, Feeds, KeyRange, Keys, Polled, Query
-from isthmus.errors import DataError
+from isthmus.connector import ColumnRef, Connector, FeedLost, Feeds, KeyRange, Keys, Pointers, Polled, Query
+from isthmus.errors import ConfigError, DataError
 from isthmus.ledger import Ledger
 from isthmus.levels.resolve import canonical_key, raw_key
 from isthmus.levels.route import Route, flow_name
@@ -60,7 +60,7 @@ def poll_side(
     name = flow_name(flow)
     other = flow.target if side == "source" else flow.source
     with _open(desk, feed, connector) as system:
-        refuse_unable(feed, system)
+        feed = as_recorded(desk, feed, system)
         try:
             changed = _poll(
                 feed, system, desk.ledger, name, cursor or kept_cursor(desk.ledger, flow, side), desk.clock()
@@ -75,7 +75,7 @@ def begin_side(desk: Desk, flow: Flow, side: Side, *, connector: Connector | Non
     """Return a cursor of this moment: what is committed after it is not missed.  Store it with `feeds.advance`."""
     feed = side_feed(desk, flow, side)
     with _open(desk, feed, connector) as system:
-        refuse_unable(feed, system)
+        feed = as_recorded(desk, feed, system)
         return _begin(feed, system, desk.ledger, flow_name(flow), desk.clock())
 
 
@@ -100,6 +100,20 @@ def side_feed(desk: Desk, flow: Flow, side: Side) -> Feed:
     """Return what is watched on one side of a flow."""
     system = flow.source if side == "source" else flow.target
     return feed_of(desk.project, desk.scenario, system, flow.object, desk.today)
+
+
+def as_recorded(desk: Desk, feed: Feed, system: Connector) -> Feed:
+    """Read pointers where every watched table is recorded, unless isthmus.yaml says a kind: they see most for least.
+
+    Raises ConfigError where it says one that the connector has not.
+    """
+    if desk.project.system(feed.system).feed:
+        refuse_unable(feed, system)
+    elif isinstance(system, Pointers) and isinstance(system, Feeds):
+        with suppress(ConfigError):  # not installed, or not for all of these tables
+            system.begin_feed("pointer", feed.watched, desk.clock())
+            return replace(feed, kind="pointer")
+    return feed
 
 
 def kept_cursor(ledger: Ledger, flow: Flow, side: Side) -> str | None:

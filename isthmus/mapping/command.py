@@ -93,7 +93,9 @@ def _print_unseen(catalogue: Catalogue, root: Path) -> None:
         tables = ", ".join(f"{item.table} ({', '.join(item.fields)})" for item in missed)
         typer.echo(f"{object_} in {system}: changes in these tables alone are not seen by a feed by date: {tables}.")
     if found:
-        typer.echo('Feeds by pointer or snapshot see them: say "feed: pointer" for the system in isthmus.yaml.')
+        typer.echo(
+            'Feeds by pointer or snapshot see them: `isthmus feed install SYSTEM`, or "feed: snapshot" in isthmus.yaml.'
+        )
 
 
 def _count(number: int, noun: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 
@@ -143,6 +144,21 @@ def test_a_feed_costs_what_changed_and_not_what_is_there(loaded_by: Callable[[st
     house.tell("isu", "UPDATE but000 SET name_last = 'Seven' WHERE partner = ANY(%s)", keys)
     changed = poll(house)
     assert (changed.rows, len(changed.keys)) == (7, 7)
+
+
+def test_pointers_that_are_installed_are_read_unless_the_project_says_another_feed(clean: House) -> None:
+    def kinds() -> list[str]:
+        with clean.desk() as desk:
+            flows = [desk.flow(name) for name in ("business_partner", "contract")]
+            return [json.loads(begin_side(desk, flow, "source"))["kind"] for flow in flows]
+
+    assert kinds() == ["date", "date"]
+    install(clean)
+    assert kinds() == ["pointer", "pointer"]
+    clean.tell("isu", "ALTER TABLE ever DISABLE TRIGGER isthmus_point_u")
+    assert kinds() == ["pointer", "date"]
+    feed_by(clean, "date")
+    assert kinds() == ["date", "date"]
 
 
 def test_every_table_of_every_object_leads_to_its_keys(build: Build) -> None:
