@@ -1,6 +1,7 @@
 """Play a day of business on both sides of the landscape: what people do, and what has to become of it.
 
-The same arguments on the same landscape do the same. Nobody is met twice: each record suffers one kind of change.
+The same arguments on the same landscape do the same. Nobody is met twice on one day: each record suffers one kind of
+change, also when the day is played in several parts.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import psycopg
 
 from landscape import live_accounts, live_contracts, live_partners
 from landscape.codes import CLIENT
-from landscape.live_day import KINDS, Day, Kind, Made, Manifest, Played, Pool, keep
+from landscape.live_day import KINDS, Day, Kind, Made, Manifest, Played, Pool, keep, kept
 from landscape.rows import Connection
 
 PARTS = (live_partners, live_accounts, live_contracts)  # importing them registers their kinds
@@ -110,11 +111,13 @@ def _drawn(day: Day, kinds: Sequence[Kind], counts: Sequence[int], *, both: bool
     """Return whom each kind of change befalls; the rarer pools choose first, and nobody is chosen twice."""
     chosen: list[list[str]] = [[] for _ in kinds]
     taken: set[str] = set()
+    met = _met(day)
     order: tuple[Pool, ...] = ("flagged", "billed", "contract", "account", "person")
     for pool in order:
         members = [place for place, kind in enumerate(kinds) if kind.pool == pool]
         need = sum(counts[place] for place in members)
-        known = taken if pool in ("billed", "contract") else set()
+        known = {key for place in members for key in met.get(kinds[place].object, ())}
+        known |= taken if pool in ("billed", "contract") else set()
         found = (
             [key for key in _candidates(day, pool, need + len(known), both=both) if key not in known] if need else []
         )
@@ -127,6 +130,16 @@ def _drawn(day: Day, kinds: Sequence[Kind], counts: Sequence[int], *, both: bool
         if kind.pool == "none":
             chosen[place] = [""] * counts[place]
     return chosen
+
+
+def _met(day: Day) -> dict[str, set[str]]:
+    """Return whom parts of this day that were played before befell, by object."""
+    found: dict[str, set[str]] = {}
+    for earlier in kept(day.isu_url):
+        if datetime.fromisoformat(earlier.now).date() == day.now.date():
+            for played in earlier.played:
+                found.setdefault(played.object, set()).update(played.keys, played.others)
+    return found
 
 
 def _fitting(counts: Sequence[int], there: int) -> list[int]:

@@ -132,6 +132,13 @@ def test_the_manifest_accounts_for_every_record_that_changed_and_no_other(sides:
         assert sorted(said) == sorted(changed), (system, name)
 
 
+def test_nobody_is_met_twice_when_a_day_is_played_in_parts(sides: Sides) -> None:
+    parts = [sides.play(during=True), sides.play(), sides.play(seed=4)]
+    for name in OBJECTS:
+        keys = [key for part in parts for played in part.played if played.object == name for key in played.keys]
+        assert len(keys) == len(set(keys)) > CHANGES / 10
+
+
 def test_every_kind_of_change_happens_and_nobody_is_met_twice(sides: Sides) -> None:
     manifest = sides.play()
     assert {played.kind for played in manifest.played} == {kind.name for kind in KINDS}
