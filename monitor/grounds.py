@@ -14,7 +14,10 @@ from urllib.parse import urlsplit
 import psycopg
 
 from isthmus import store
+from isthmus.connector import Pointers
 from isthmus.errors import ConfigError
+from isthmus.levels.download import now
+from isthmus.levels.watch import watched_in
 from isthmus.mapping.spec import Scenario
 from isthmus.project import Project
 from isthmus.store.url import VARIABLE, masked
@@ -106,8 +109,8 @@ def _elsewhere(name: str, found: str) -> bool:
     return (theirs.hostname, theirs.username, theirs.path) != (own.hostname, own.username, f"/{name}")
 
 
-def stand(urls: Mapping[str, str], asked: Wanted, say: Say, progress: Say) -> Manifest:
-    """Create the landscape, or keep the one that stands; CRM gets the journal either way.
+def stand(urls: Mapping[str, str], asked: Wanted, say: Say, progress: Say, scenario: str = "") -> Manifest:
+    """Create the landscape, or keep the one that stands; CRM gets the journal and both change pointers either way.
 
     Raises ConfigError when another landscape stands than was asked for, or the databases hold something else.
     """
@@ -120,13 +123,23 @@ def stand(urls: Mapping[str, str], asked: Wanted, say: Say, progress: Say) -> Ma
         kept = _create(urls, asked, progress)
         planted = sum(found.count for found in kept.planted)
         say(f"Created {described(kept)}:\n{sum(kept.rows.values()):,} rows in IS-U, {planted:,} defects among them.")
-    crm = Project.load().connector("crm")
-    try:
-        install = getattr(crm, "install_journal")  # noqa: B009  only connectors with a journal have it
-        install()
-    finally:
-        crm.close()
+    project = Project.load()
+    for name in SYSTEMS:
+        _install(project, name, project.scenario(scenario))
     return kept
+
+
+def _install(project: Project, name: str, scenario: Scenario) -> None:
+    """Give a system what Isthmus keeps in it: pointers to what changes, and CRM the journal of what was written."""
+    system = project.connector(name)
+    try:
+        if name == "crm":
+            install = getattr(system, "install_journal")  # noqa: B009  only connectors with a journal have it
+            install()
+        if isinstance(system, Pointers):
+            system.install_feed(watched_in(project, scenario, name, now().date()))
+    finally:
+        system.close()
 
 
 def _create(urls: Mapping[str, str], asked: Wanted, progress: Say) -> Manifest:
