@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -32,6 +33,7 @@ from isthmus.levels.pair import WAYS, Name, Pair, opened_pair
 from isthmus.levels.promise import promise
 from isthmus.levels.replicate import MASS_CHANGE, MASS_CHANGE_FLOOR, refuse_paused
 from isthmus.levels.resolve import constant, rejected
+from isthmus.levels.three_way import filled, nulls
 from isthmus.levels.wanted import Wanted, wanted
 from isthmus.mapping.spec import Flow
 
@@ -162,12 +164,12 @@ def drain(desk: Desk, pair: Pair, run: str) -> Counter[str]:
     """Carry what is queued; what goes back because a side changed meanwhile is tried again a few times."""
     counts: Counter[str] = Counter()
     for _ in range(ROUNDS):
-        before = counts["again"]
+        before = counts["again"] + counts["renamed"]
         upto = desk.ledger.queue.depth(pair.name).last_place
         while (claimed := desk.ledger.queue.claim(pair.name, desk.name, LEASE, CLAIM, upto=upto)) is not None:
             passing("after claim")
             counts += carry(desk, pair, claimed, run, counts)
-        if counts["again"] == before:
+        if counts["again"] + counts["renamed"] == before:
             break
     if desk.ledger.queue.depth(pair.name).waiting == 0 and approved(pair, desk.ledger):
         desk.ledger.approvals.spend(pair.name, MASS_CHANGE)
@@ -191,7 +193,7 @@ def carry(desk: Desk, pair: Pair, claimed: ClaimedKeys, run: str, so_far: Counte
 def carry_claim(pair: Pair, claimed: ClaimedKeys, desk: Desk, run: str, so_far: Counter[str]) -> Settlement:
     """Read, compare and write one claimed set; returns what the ledger has to settle."""
     ledger = desk.ledger
-    met = introduce(pair, claimed.ids, claimed.keys, ledger)
+    met, renamed = under_own_ids(pair, introduce(pair, claimed.ids, claimed.keys, ledger), ledger, run)
     passing("after read")
     found = examine(pair, met, ledger)
     ledger.queue.heartbeat(claimed)
@@ -208,7 +210,24 @@ def carry_claim(pair: Pair, claimed: ClaimedKeys, desk: Desk, run: str, so_far: 
             written[name] = want, outcome
             told[name].append(refused(outcome, want.records))
             passing(f"after write {name}")
-    return settled(pair, claimed, found, written, told, run)
+    settlement = settled(pair, claimed, found, written, told, run)
+    return replace(settlement, counts={**settlement.counts, "renamed": renamed})
+
+
+def under_own_ids(pair: Pair, met: Met, ledger: Ledger, run: str) -> tuple[Met, int]:
+    """Queue anew what was reported under another id than its own, and leave it out here; returns how many.
+
+    A thing born on the target is reported by that key until its row in the source is recognised.  What is held of
+    it must be told under one id, or a later run would not find it again.
+    """
+    strange = pc.not_equal(met.asked.cast(pa.binary()), met.ids.cast(pa.binary()))
+    rows = filled(strange) & ~met.absorbed & nulls(met.wrong) & met.source.there & met.target.there
+    if not rows.any():
+        return met, 0
+    mask = pa.array(rows)
+    for side in (pair.source, pair.target):
+        ledger.queue.put(pair.name, met.ids.filter(mask), side.system, met.key(side.name).filter(mask), run=run)
+    return replace(met, absorbed=met.absorbed | rows), int(rows.sum())
 
 
 def write(pair: Pair, want: Wanted, claimed: ClaimedKeys, ledger: Ledger, run: str, allowance: int | None) -> Outcome:
@@ -262,7 +281,7 @@ def settled(
     agreed = found.usable & ~again & ~given_up & ~failed & (met.source.there | met.target.there)
     agreed &= ~(found.uncreated["source"] | found.uncreated["target"])
     nowhere = found.usable & ~(met.source.there | met.target.there)  # what waited here is not waited for any more
-    table = conflicts(pair, found, again)
+    table = conflicts(pair, found, again | failed)  # what waits for its parent, or is refused, waits for that first
     counts.update(
         {
             "things": int((~met.absorbed).sum()),
