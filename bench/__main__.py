@@ -17,6 +17,9 @@ from bench.runs import Bench
 app = typer.Typer(help=__doc__, add_completion=False, invoke_without_command=True)
 console = Console()
 Contracts = Annotated[int, typer.Option(help="Contracts in the landscape.")]
+Sizes = Annotated[
+    list[int] | None, typer.Option("--contracts", help="Contracts in the landscape; may be given repeatedly.")
+]
 Pairs = Annotated[int, typer.Option(help="How often each pair A B is run.")]
 
 
@@ -176,6 +179,24 @@ def peers(contracts: Contracts = 100_000, pairs: Pairs = 5) -> None:
             lines.append(report.line(name, runs, rows, base, "≥ 2" if name.startswith(("dlt", "pandas")) else ""))
         text = f"### Contracts alone, {rows:,} of them; ratios against the engine\n\n{report.table(lines)}"
         show("peers", text, costs)
+
+
+@app.command()
+def sync(contracts: Sizes = None, changes: int = 10_000, rounds: int = 3) -> None:
+    """Measure contracts kept in step: changes on both sides, 1 % conflicting, in landscapes of several sizes."""
+    from bench import sync as both_ways
+
+    contracts = contracts or [100_000, 1_000_000]
+    with running():
+        postmaster = server.start()
+        found: dict[int, list[tuple[Cost, Cost]]] = {size: [] for size in contracts}
+        for number in range(rounds):
+            for size in contracts:  # side by side: what slows the machine slows them alike
+                found[size].append(both_ways.run(size, changes, postmaster, f"{number} {report.stamp()}"))
+        text = f"### {changes:,} contracts changed both ways\n\n" + both_ways.report(found, changes)
+        costs = {f"{size}": [first for first, _ in pairs] for size, pairs in found.items()}
+        text += "\n" + report.load_of([cost for runs in costs.values() for cost in runs]) + "\n"
+        show("sync", text, costs)
 
 
 @app.command()

@@ -55,9 +55,9 @@ def isu(contracts: int) -> str:
         server.create(name)
         server.create(crm)
         create(server.url(name), server.url(crm), contracts=contracts, seed=1, model="single", devices=True)
-        _empty(crm)
-        _vacuum(name)
-        _vacuum(crm)
+        empty_out(crm)
+        settle(name)
+        settle(crm)
     return name
 
 
@@ -66,7 +66,7 @@ def empty_crm_name(contracts: int) -> str:
     return f"bench_crm_{contracts}"
 
 
-def _empty(crm: str) -> None:
+def empty_out(crm: str) -> None:
     """Take out what the demo has agents sell and people enter, and install the journal."""
     with psycopg.connect(server.url(crm)) as connection:
         names = ", ".join(name.lower() for name in tables("crm") if name not in CUSTOMIZING)
@@ -78,7 +78,8 @@ def _empty(crm: str) -> None:
         connector.close()
 
 
-def _vacuum(database: str) -> None:
+def settle(database: str) -> None:
+    """Settle statistics and the visibility map, as time would."""
     with server.admin(database) as connection:
         connection.execute("VACUUM (ANALYZE)")
 
@@ -108,7 +109,7 @@ def limit(contracts: int) -> str:
                 connection.execute(statement)
         _customize(contracts, connection)
         _bear_ids(source, empty_crm_name(contracts), connection)
-    _vacuum(name)
+    settle(name)
     return name
 
 

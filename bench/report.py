@@ -74,9 +74,14 @@ def keep(name: str, text: str, costs: dict[str, Sequence[Cost]]) -> Path:
     """Keep a result as Markdown and its runs as JSON under `.isthmus/bench/results`; return the file."""
     folder = server.FOLDER / "results"
     folder.mkdir(parents=True, exist_ok=True)
-    stamp = f"{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    now = stamp()
     raw: dict[str, Any] = {key: [vars(cost) for cost in runs] for key, runs in costs.items()}
-    (folder / f"{stamp}-{name}.json").write_text(json.dumps(raw, indent=1, default=str), encoding="utf-8")
-    file = folder / f"{stamp}-{name}.md"
+    (folder / f"{now}-{name}.json").write_text(json.dumps(raw, indent=1, default=str), encoding="utf-8")
+    file = folder / f"{now}-{name}.md"
     file.write_text(text, encoding="utf-8")
     return file
+
+
+def stamp() -> str:
+    """Return this second, as results are named by."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}"

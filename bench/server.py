@@ -5,6 +5,7 @@ Source, target and ledger are databases of the same server, so the network is ab
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -18,7 +19,8 @@ from isthmus.store.place import Place
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".isthmus" / "bench"
-PLACE = Place(FOLDER / "home" / ".isthmus" / "store")
+# Two benchmarks at a time each need a server of their own: ISTHMUS_BENCH_HOME is the folder of another one.
+PLACE = Place(Path(os.environ.get("ISTHMUS_BENCH_HOME") or FOLDER / "home") / ".isthmus" / "store")
 SHOWN = (
     "server_version", "shared_buffers", "work_mem", "maintenance_work_mem", "effective_cache_size", "max_wal_size",
     "checkpoint_timeout", "wal_level", "wal_compression", "fsync", "synchronous_commit", "full_page_writes", "jit",
