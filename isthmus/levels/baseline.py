@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from isthmus.errors import ConflictError
 from isthmus.ledger import Ledger
 from isthmus.levels.download import Desk
 from isthmus.levels.examine import Examined, examine
@@ -102,10 +103,14 @@ class Tally:
         return Forecast(pair.name, dict(self.things), tuple(said))
 
 
-def forecast(desk: Desk, flow: Flow, keys: pa.Array | None = None) -> Forecast:
-    """Say what a run would do to every thing of a flow (or to those of the given source keys); writes nothing."""
+def forecast(desk: Desk, flow: Flow, keys: pa.Array | None = None, *, whole: bool = False) -> Forecast:
+    """Say what a run would do to every thing of a flow (or to those of the given source keys); writes nothing.
+
+    With `whole` it says what a baseline would do.
+    """
     tally = Tally()
     with synchronizing(desk, flow) as pair:
+        pair = wholly(pair) if whole else pair
         sets: Iterable[tuple[Name, pa.Array]] = every_key(pair, desk.ledger) if keys is None else [("source", keys)]
         for name, chunk in sets:
             ids = ids_of(pair, name, chunk, desk.ledger)
@@ -120,6 +125,7 @@ def baseline(desk: Desk, flow: Flow, run: str = "") -> dict[str, int]:
     The feeds' cursors are taken before the first key is read, so what changes meanwhile comes with the next run.
     """
     with synchronizing(desk, flow) as pair:
+        pair = wholly(pair)
         refuse_paused(pair.target.route, desk.ledger)
         started = desk.ledger.runs.start(
             desk.scenario.name, KIND, "baseline", {"flow": pair.name}, pair.mapping_hash, id=run or None
@@ -135,6 +141,11 @@ def baseline(desk: Desk, flow: Flow, run: str = "") -> dict[str, int]:
     return dict(counts)
 
 
+def wholly(pair: Pair) -> Pair:
+    """Let fields that only travel along with other changes travel alone as well."""
+    return replace(pair, policies=tuple(replace(policy, along=False) for policy in pair.policies))
+
+
 def queue_everything(desk: Desk, pair: Pair, flow: Flow, run: str) -> Counter[str]:
     """Put every key of both sides into the queue, cursors first."""
     ledger = desk.ledger
@@ -142,12 +153,18 @@ def queue_everything(desk: Desk, pair: Pair, flow: Flow, run: str) -> Counter[st
     ledger.keys.prepare(pair.object, (pair.source.system, pair.target.system))
     ledger.keys.index(pair.object)
     counts: Counter[str] = Counter()
-    if ledger.flows.state(pair.name).state == "never":
+    state = ledger.flows.state(pair.name)
+    if state.state == "loading" and ledger.runs.get(state.load_run or "").kind != KIND:
+        raise ConflictError(
+            f"{pair.name} is being loaded by run {state.load_run}; that leaves the image by itself. Wait for it."
+        )
+    if state.state != "loaded":  # a baseline that was broken off is taken over
         ledger.flows.begin_load(pair.name, run, cursor=f"{desk.clock():%Y%m%d}", fill=False)
     for name, keys in every_key(pair, ledger):
         ids = ids_of(pair, name, keys, ledger)
-        counts["queued"] += ledger.queue.put(pair.name, ids, pair.side(name).system, keys, cursors=cursors, run=run)
-        cursors = {}
+        counts["queued"] += ledger.queue.put(pair.name, ids, pair.side(name).system, keys, run=run)
+    none = pa.array([], pa.binary(16)), pa.array([], pa.string())
+    ledger.queue.put(pair.name, none[0], pair.source.system, none[1], cursors=cursors, run=run)  # all is queued now
     return counts
 
 

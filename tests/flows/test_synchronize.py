@@ -313,3 +313,19 @@ def test_what_is_queued_or_held_is_no_difference_and_repair_brings_the_rest_in_s
         assert found["repaired"]
         assert compare_flow(desk, flow, repair=False, dry_run=False, cap=0.2, guard=False)["agrees"]
     assert house.one("isu", "SELECT bu_sort1 FROM but000 WHERE partner = %s", two) == "UNSEEN"
+
+
+def test_a_baseline_that_was_broken_off_is_taken_over(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    house = in_step(build("schema", defects=False))
+
+    def dies(name: str) -> None:
+        raise KeyboardInterrupt
+
+    with house.desk() as desk:
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(synchronize, "passing", dies)
+            baseline(desk, desk.flow("business_partner"))
+        house.clock.forward(hours=1)  # its lease runs out
+        counts = baseline(desk, desk.flow("business_partner"))
+    assert counts["created_target"] == house.one("isu", "SELECT count(*) FROM but000")
+    assert writes(sync(house, "business_partner")) == {}
