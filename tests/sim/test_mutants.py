@@ -1,0 +1,41 @@
+"""Every engine that is broken on purpose is caught by a few histories."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from isthmus.errors import IsthmusError
+from isthmus.store.place import Place
+from tests.sim.faults import Struck
+from tests.sim.mutants import MUTANTS, Mutant
+from tests.sim.play import play
+from tests.sim.world import Kinds, World, opened
+
+TRIES = 3  # histories a mutant may live through; the ones beside play a dozen
+KINDS = tuple(dict.fromkeys(mutant.kinds for mutant in MUTANTS))
+
+
+@pytest.fixture(scope="module")
+def world(store: Place) -> Iterator[World]:
+    with pytest.MonkeyPatch.context() as patch, opened(store, KINDS, patch, f"mutants_{os.getpid()}") as world:
+        yield world
+
+
+@pytest.mark.parametrize(("kinds", "first"), dict.fromkeys((mutant.kinds, mutant.first) for mutant in MUTANTS))
+def test_the_sound_engine_passes_what_they_fail(world: World, kinds: Kinds, first: tuple[str, str] | None) -> None:
+    play(world, 0, kinds, Struck(), first=first)
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=[mutant.name.replace(" ", "-") for mutant in MUTANTS])
+def test_a_broken_engine_is_caught(world: World, mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
+    mutant.breaks(monkeypatch)
+    for seed in range(TRIES):
+        try:
+            play(world, seed, mutant.kinds, Struck(), first=mutant.first)
+        except (AssertionError, IsthmusError) as caught:
+            print(f"{mutant.name}: caught by history {seed}: {str(caught)[:400]}")
+            return
+    pytest.fail(f"{mutant.name}: {mutant.breaks.__doc__} Lived through {TRIES} histories.")
