@@ -15,7 +15,7 @@ from isthmus.mapping.compile import compile_read, setting, specs_of
 from isthmus.mapping.compile_write import compile_write
 from isthmus.mapping.plan import ReadPlan, WritePlan
 from isthmus.mapping.policy import FieldPolicy, policies
-from isthmus.mapping.spec import Flow, Scenario
+from isthmus.mapping.spec import Catalogue, Flow, Scenario
 from isthmus.project import Project
 
 
@@ -133,6 +133,7 @@ def compile_route(
     back = specs_of(catalogue, speaks[1], flow.object, given)
     write = compile_write(catalogue, speaks[1], flow.object, target.describe, reads, given)
     texts = "".join(spec.text_hash for spec in (*specs, *back)) + repr(sorted(scenario.switches.items()))
+    texts += said_elsewhere(catalogue, speaks)
     back_plan = compile_read(catalogue, speaks[1], flow.object, back[0].variant, given)
     return Route(
         name=flow_name(flow),
@@ -148,6 +149,13 @@ def compile_route(
         package_rows=flow.package_rows or project.package_rows,
         image=agreed_by_writing(project, scenario, flow, reads, back_plan),
     )
+
+
+def said_elsewhere(catalogue: Catalogue, systems: tuple[str, ...]) -> str:
+    """Return what mappings depend on outside their own files: code tables, and the values of both systems."""
+    codes = [(name, sorted(table.systems.items()), table.otherwise) for name, table in sorted(catalogue.codes.items())]
+    values = [(settings.values, settings.codes) for name in systems if (settings := catalogue.systems.get(name))]
+    return repr((codes, values))
 
 
 def agreed_by_writing(

@@ -41,6 +41,7 @@ def summary(desk: Desk, run: str) -> dict[str, Any]:
         "rows_per_second": round(totals["read"] / took) if took else 0,
         "flows": {name: {what: counts[what] for what in COUNTS} for name, counts in flows.items()},
         "totals": {what: totals[what] for what in COUNTS},
+        "queued": totals["queued"],
         "reasons": [
             {
                 "flow": r.flow,
@@ -74,8 +75,9 @@ def warnings(desk: Desk, run: str) -> list[dict[str, Any]]:
 def print_progress(route: Route, carried: Carried, console: Console | None = None) -> None:
     """Print a line for a package that was carried."""
     counts = carried.counts
-    shown = ", ".join(f"{counts[what]:,} {what}" for what in COUNTS if counts.get(what))
-    (console or Console()).print(f"  {route.object:<20} {shown}", highlight=False)
+    shown = ", ".join(f"{counts[what]:,} {what}" for what in (*COUNTS, "queued") if counts.get(what))
+    if shown:
+        (console or Console()).print(f"  {route.object:<20} {shown}", highlight=False)
 
 
 SHOWN = {
@@ -107,6 +109,9 @@ def print_summary(found: dict[str, Any], console: Console | None = None) -> None
     table.add_row("total", *(number(found["totals"][what]) for what in COUNTS), "", style="bold")
     console.print(table)
     console.print(f"{found['rows_per_second']:,} rows/s, {found['seconds']} s from begin to end", highlight=False)
+    if found["queued"]:
+        said = "differ between two systems that are kept in step, so nothing was overwritten: the next `isthmus sync`"
+        console.print(f"{found['queued']:,} rows {said} decides them field by field", highlight=False)
     _print_reasons(found, console)
 
 
@@ -179,7 +184,8 @@ def print_comparison(found: dict[str, Any], console: Console | None = None) -> N
     console.print(f"[bold]{found['flow']}[/bold]: {verdict} ({rows})", highlight=False)
     for row in found["differences"]:
         console.print(
-            f"  {row['key'] or row['target_key']}.{row['field']}: {row['source']} here, {row['target']} there",
+            f"  {row['key'] or row['target_key']}.{row['field']}: {row['source'] or 'nothing'} here, "
+            f"{row['target'] or 'nothing'} there",
             highlight=False,
         )
 
