@@ -89,18 +89,37 @@ class Found:
 
 def found_on(pair: Pair, side: Side, new: Seen, rows: np.ndarray) -> Iterator[tuple[np.ndarray, pa.Array, np.ndarray]]:
     """Yield (things, keys of the side, scores) from exact keys, then from likeness."""
-    for fields in pair.match:
+    for number, fields in enumerate(pair.match):
         usable = all(field in new.records.root.schema.names for field in fields)
         there = look_up(side, fields[0], new.column(fields[0]).take(pa.array(rows))) if usable else None
         if there is not None and there.root.num_rows:
             at, other = joined(wide(new, fields, rows), wide_of(there, fields))
-            yield rows[at], there.key.take(pa.array(other)), np.ones(len(at))
+            yield rows[at], there.key.take(pa.array(other)), trust(pair, new, there, (rows[at], other), number)
     if pair.scoring is None:
         return
     for block in pair.scoring.block:
         if block in new.records.root.schema.names:
             for start in range(0, len(rows), TOGETHER):
                 yield from alike(pair.scoring, side, new, block, rows[start : start + TOGETHER])
+
+
+def trust(pair: Pair, new: Seen, there: Records, joined_: tuple[np.ndarray, np.ndarray], number: int) -> np.ndarray:
+    """Score records that the model's exact key `number` pairs: 1, unless a key before it tells them apart.
+
+    Two systems may give one number to two people on one day.  Such records are one only if they resemble each other.
+    """
+    at, other = joined_
+    scores, apart = np.ones(len(at)), np.zeros(len(at), dtype=bool)
+    names = new.records.root.schema.names
+    for fields in pair.match[:number]:
+        if set(fields) <= set(names) & set(there.root.schema.names):
+            apart |= filled(pc.not_equal(wide(new, fields, at), wide_of(there, fields).take(pa.array(other))))
+    if pair.scoring is None or not apart.any():
+        return scores
+    left = pa.RecordBatch.from_pydict({name: new.column(name).take(pa.array(at)) for name in names})
+    likeness = np.asarray(score(pair.scoring, left, there.root.take(pa.array(other))))
+    unlike = apart & (likeness < pair.scoring.doubtful)
+    return np.where(unlike, likeness, scores)
 
 
 def alike(
