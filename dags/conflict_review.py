@@ -17,33 +17,23 @@ that. Personal values are hidden unless `isthmus.yaml` says `review: {show_value
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
 from airflow.providers.standard.operators.hitl import HITLOperator
-from airflow.sdk import Connection, Param, dag, get_current_context, task
+from airflow.sdk import Param, dag, task
 from airflow.sdk.definitions.param import ParamsDict
-from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowSkipException
 
-from isthmus.errors import IsthmusError, SystemUnavailable
 from isthmus.levels.outline import outline
+from monitor.tasks import PATIENCE, lent
 
 PROJECT = outline()
 KINDS = ("both changed", "refused", "duplicate", "vanished", "disagrees")
 LEAVE, AS_BATCH = "leave open", "as the whole batch"
 ANSWER_WITHIN = timedelta(days=2)
-
-PATIENCE: dict[str, Any] = {
-    "retries": 3,
-    "retry_delay": timedelta(seconds=10),
-    "retry_exponential_backoff": True,
-    "max_retry_delay": timedelta(minutes=2),
-    "execution_timeout": timedelta(hours=1),
-}
 
 FORM = {
     "scenario": Param(
@@ -168,24 +158,9 @@ def field(number: int) -> str:
     return f"conflict_{number}"
 
 
-@contextmanager
-def engine() -> Iterator[tuple[Any, dict[str, Any], str]]:
-    """Lend the engine with the run's parameters and id; only a system that did not answer is worth another try."""
-    from isthmus.levels import review
-
-    for name in PROJECT.connections:
-        if not {f"ISTHMUS_CONNECTION_{name.upper()}", f"AIRFLOW_CONN_{name.upper()}"} & set(os.environ):
-            try:
-                os.environ[f"AIRFLOW_CONN_{name.upper()}"] = Connection.get(name).get_uri()
-            except AirflowNotFoundException:
-                continue  # the engine knows more places and says which it tried
-    context: Any = get_current_context()
-    try:
-        yield review, params_of(context), context["run_id"]
-    except SystemUnavailable:
-        raise
-    except IsthmusError as wrong:
-        raise AirflowFailException(str(wrong)) from wrong
+def engine() -> AbstractContextManager[tuple[Any, dict[str, Any], str]]:
+    """Lend what reviews conflicts."""
+    return lent("isthmus.levels.review", PROJECT.connections, params_of)
 
 
 def params_of(context: Any) -> dict[str, Any]:

@@ -17,17 +17,14 @@ it was: a change leaves the queue only together with what became of it. Each obj
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from airflow.sdk import Asset, AssetAlias, Connection, Param, dag, get_current_context, task
-from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException, AirflowSkipException
 
-from isthmus.errors import IsthmusError, SystemUnavailable
 from isthmus.levels.outline import outline
+from monitor.tasks import PATIENCE, lent, skip
 
 PROJECT = outline()
 ONE_WAY = [name for name in PROJECT.objects if name not in PROJECT.synchronized]
@@ -35,13 +32,7 @@ POOLS = sorted({PROJECT.pools[name] for name in PROJECT.objects})
 # An alias publishes only what a task adds to it: an object that did not change wakes nobody.
 CHANGED = AssetAlias("contract_sync")
 
-PATIENCE: dict[str, Any] = {
-    "retries": 3,
-    "retry_delay": timedelta(seconds=10),
-    "retry_exponential_backoff": True,
-    "max_retry_delay": timedelta(minutes=2),
-    "execution_timeout": timedelta(hours=1),
-}
+engine = partial(lent, "isthmus.levels.orchestrate_sync", PROJECT.connections)
 
 FORM = {
     "scenario": Param(
@@ -233,32 +224,6 @@ def post(name: str, message: dict[str, Any]) -> None:
         request.add_header("Authorization", f"Bearer {known.password}")
     with urllib.request.urlopen(request, timeout=30):
         return
-
-
-@contextmanager
-def engine() -> Iterator[tuple[Any, dict[str, Any], str]]:
-    """Lend the engine with the run's parameters and id; only a system that did not answer is worth another try."""
-    from isthmus.levels import orchestrate_sync
-
-    for name in PROJECT.connections:
-        if not {f"ISTHMUS_CONNECTION_{name.upper()}", f"AIRFLOW_CONN_{name.upper()}"} & set(os.environ):
-            try:
-                os.environ[f"AIRFLOW_CONN_{name.upper()}"] = Connection.get(name).get_uri()
-            except AirflowNotFoundException:
-                continue  # the engine knows more places and says which it tried
-    context: Any = get_current_context()
-    try:
-        yield orchestrate_sync, dict(context["params"]), context["run_id"]
-    except SystemUnavailable:
-        raise
-    except IsthmusError as wrong:
-        raise AirflowFailException(str(wrong)) from wrong
-
-
-def skip(because: str) -> None:
-    """Skip this task for a reason that its log and page show; go on when there is none."""
-    if because:
-        raise AirflowSkipException(because)
 
 
 contract_sync()

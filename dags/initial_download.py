@@ -18,28 +18,18 @@ Running it again writes nothing that is there already. Only references travel be
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Asset, Connection, Param, dag, get_current_context, task, task_group
-from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException, AirflowSkipException
+from airflow.sdk import Asset, Param, dag, get_current_context, task, task_group
 
-from isthmus.errors import IsthmusError, SystemUnavailable
+from isthmus.errors import IsthmusError
 from isthmus.levels.outline import outline
+from monitor.tasks import PATIENCE, lent, skip
 
 PROJECT = outline()
 DOWNLOADED = Asset("isthmus://initial_download")
-
-PATIENCE: dict[str, Any] = {
-    "retries": 3,
-    "retry_delay": timedelta(seconds=10),
-    "retry_exponential_backoff": True,
-    "max_retry_delay": timedelta(minutes=5),
-    "execution_timeout": timedelta(hours=1),
-}
 
 FORM = {
     "scenario": Param(
@@ -194,31 +184,14 @@ def publish(outlet_events: Any = None) -> dict[str, Any]:
     return done
 
 
-@contextmanager
-def engine() -> Iterator[tuple[Any, dict[str, Any], str]]:
-    """Lend the engine with the run's parameters and id; only a system that did not answer is worth another try."""
-    from isthmus.levels import orchestrate
-
-    for name in PROJECT.connections:
-        if not {f"ISTHMUS_CONNECTION_{name.upper()}", f"AIRFLOW_CONN_{name.upper()}"} & set(os.environ):
-            try:
-                os.environ[f"AIRFLOW_CONN_{name.upper()}"] = Connection.get(name).get_uri()
-            except AirflowNotFoundException:
-                continue  # the engine knows more places and says which it tried
-    context: Any = get_current_context()
-    try:
-        yield orchestrate, dict(context["params"]), context["run_id"]
-    except SystemUnavailable:
-        raise
-    except IsthmusError as wrong:
-        orchestrate.give_up(context["run_id"], f"{context['ti'].task_id}: {wrong}")
-        raise AirflowFailException(str(wrong)) from wrong
+def engine() -> AbstractContextManager[tuple[Any, dict[str, Any], str]]:
+    """Lend what loads; what ends a task for good is told to the run."""
+    return lent("isthmus.levels.orchestrate", PROJECT.connections, fault=told)
 
 
-def skip(because: str) -> None:
-    """Skip this task for a reason that its log and page show; go on when there is none."""
-    if because:
-        raise AirflowSkipException(because)
+def told(orchestrate: Any, context: Any, wrong: IsthmusError) -> None:
+    """Let the run say which task failed and why."""
+    orchestrate.give_up(context["run_id"], f"{context['ti'].task_id}: {wrong}")
 
 
 initial_download()
