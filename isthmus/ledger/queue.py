@@ -164,20 +164,26 @@ class Queue:
                 "UPDATE ledger.claims SET lease_until = %s WHERE epoch = %s", [until, claimed.epoch]
             )
 
-    def promise(self, claimed: ClaimedKeys, side: str, batch: pa.RecordBatch) -> None:
+    def promise(
+        self, claimed: ClaimedKeys, side: str, batch: pa.RecordBatch, rest: pa.RecordBatch | None = None
+    ) -> None:
         """Keep what is about to be written to a side (as `Images.put` takes it) until its things are agreed.
 
-        Whoever comes after a worker that died in between knows by it which values are no edit of that side. Extends
-        the lease; raises ConflictError when the claim is void.
+        Whoever comes after a worker that died in between knows by it which values are no edit of that side. `rest`
+        are images that former promises, now replaced, have proved. Extends the lease; raises ConflictError when the
+        claim is void.
         """
         until = self._database.now() + claimed.lease
         name = images.promised(claimed.flow, side)
         self._images.ensure_for(name, batch)
+        self._images.ensure_for(claimed.flow, rest)
         with self._database.transaction() as connection:
             _hold(connection, claimed)
             held = "UPDATE ledger.claims SET lease_until = %s WHERE epoch = %s"
             raw(connection).execute(held, [until, claimed.epoch])
             self._images.write(connection, name, batch)
+            if rest is not None:
+                self._images.write(connection, claimed.flow, rest)
 
     def give_back(self, claimed: ClaimedKeys) -> None:
         """Let a claimed set wait again, where it stood in line; raises ConflictError when the claim is void."""

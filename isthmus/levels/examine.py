@@ -52,6 +52,7 @@ class Examined:
     uncreated: Mapping[str, np.ndarray]
     usable: np.ndarray
     imaged: np.ndarray
+    resting: np.ndarray  # on a promise: what is known of them was written by a worker that could not settle it
 
 
 def examine(pair: Pair, met: Met, ledger: Ledger) -> Examined:
@@ -60,14 +61,14 @@ def examine(pair: Pair, met: Met, ledger: Ledger) -> Examined:
     usable = ~met.absorbed & nulls(met.wrong) & ~met.source.unread & ~met.target.unread
     base = base_of(pair, image)
     views = {name: view(pair, met, name, ledger) for name in ("source", "target")}
-    base = kept(pair, met.ids, views, base, ledger)
+    base, resting = kept(pair, met.ids, views, base, ledger)
     create, vanished, uncreated = presence(pair, met, usable)
     views, base = reconciled(pair, views, base, create, vanished)
     merged = merge(pair.policies, views["source"], views["target"], base, decisions(pair, met, views, ledger))
     merged = {name: confined(item, usable) for name, item in merged.items()}
     merged = lawful(pair, met, views, base, merged)
     there = np.asarray(pc.fill_null(image.column("there"), False))
-    return Examined(met, views, base, merged, create, vanished, uncreated, usable, there)
+    return Examined(met, views, base, merged, create, vanished, uncreated, usable, there, resting)
 
 
 def base_of(pair: Pair, image: pa.RecordBatch) -> Base:

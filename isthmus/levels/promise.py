@@ -34,9 +34,13 @@ def promise(ids: pa.Array, merged: Mapping[str, FieldMerge], side: str, rows: np
     return pa.RecordBatch.from_pydict(columns)
 
 
-def kept(pair: Pair, ids: pa.Array, views: Mapping[str, View], base: Base, ledger: Ledger) -> Base:
-    """Go on from what was promised where a side holds it: it was written, and is what both sides agreed on last."""
+def kept(pair: Pair, ids: pa.Array, views: Mapping[str, View], base: Base, ledger: Ledger) -> tuple[Base, np.ndarray]:
+    """Go on from what was promised where a side holds it: it was written, and is what both sides agreed on last.
+
+    Returns the base, and which things have it from a promise.
+    """
     values, known = dict(base.values), dict(base.known)
+    resting = np.zeros(len(ids), dtype=bool)
     for side, view in views.items():
         told = ledger.images.read(promised(pair.name, side), ids)
         for policy in pair.policies:
@@ -44,7 +48,20 @@ def kept(pair: Pair, ids: pa.Array, views: Mapping[str, View], base: Base, ledge
             if name not in told.schema.names:
                 continue
             hit = filled(told[f"known.{name}"]) & view.there & same(view.values[name], told[name])
+            resting |= hit
             if hit.any():
                 values[name] = pc.if_else(pa.array(hit), told[name], values[name])
                 known[name] = known[name] | hit
-    return Base(values, known)
+    return Base(values, known), resting
+
+
+def resting_on(ids: pa.Array, base: Base, rows: np.ndarray) -> pa.RecordBatch | None:
+    """Return as images what things rest on that another promise is made of now: it takes the place of the former."""
+    if not len(rows):
+        return None
+    picked = pa.array(rows)
+    columns = {"id": ids.take(picked)}
+    for name, values in base.values.items():
+        columns[name] = values.take(picked)
+        columns[f"known.{name}"] = pa.array(base.known[name][rows])
+    return pa.RecordBatch.from_pydict(columns)

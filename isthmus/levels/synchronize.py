@@ -30,7 +30,7 @@ from isthmus.levels.match import introduce
 from isthmus.levels.meeting import Met
 from isthmus.levels.package import refused
 from isthmus.levels.pair import WAYS, Name, Pair, opened_pair
-from isthmus.levels.promise import promise
+from isthmus.levels.promise import promise, resting_on
 from isthmus.levels.replicate import MASS_CHANGE, MASS_CHANGE_FLOOR, refuse_paused
 from isthmus.levels.resolve import constant, rejected
 from isthmus.levels.three_way import filled, nulls
@@ -204,7 +204,8 @@ def carry_claim(pair: Pair, claimed: ClaimedKeys, desk: Desk, run: str, so_far: 
         want, waiting = wanted(pair, pair.side(name), met, found.merged, found.create[name], ledger)
         told[name].append(waiting)
         if want is not None:
-            ledger.queue.promise(claimed, name, promise(met.ids, found.merged, name, want.rows))
+            rest = resting_on(met.ids, found.base, want.rows[found.resting[want.rows]])
+            ledger.queue.promise(claimed, name, promise(met.ids, found.merged, name, want.rows), rest)
             passing(f"before write {name}")
             outcome = write(pair, want, claimed, ledger, run, allowance)
             written[name] = want, outcome

@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from sqlalchemy import Connection
 
 from isthmus.errors import IsthmusError, SystemUnavailable
+from isthmus.ledger.database import Database
 from isthmus.levels import synchronize
 from tests.sim.history import History
 from tests.sim.world import Died, World
@@ -157,6 +159,28 @@ class Struck:
             f"{point:<{wide}} " + " ".join(f"{self.pairs[name, point]:>15}" for name in FAULTS) for point in points
         ]
         return "\n".join(lines)
+
+
+@contextmanager
+def dying_after(world: World, transactions: int) -> Iterator[None]:
+    """Let the process die when the ledger has ended so many transactions, whichever they are."""
+    database = world.ledger.database
+    ended = 0
+
+    @contextmanager
+    def counted() -> Iterator[Connection]:
+        nonlocal ended
+        with Database.transaction(database) as connection:
+            yield connection
+        ended += 1
+        if ended == transactions:
+            raise Died(f"after transaction {transactions}")
+
+    database.transaction = counted  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        del database.transaction
 
 
 @contextmanager

@@ -136,6 +136,8 @@ def allowed(thing: Thing, name: str, back: str | None, front: str | None, dated:
         third = decided[1] if decided else None  # a third value may have reached one side
         odd = [side for side in stands if stands[side] != last[side] and (third is None or stands[side] != third)]
         return f"what {odd[0]} holds is not its last edit" if odd else ""
+    if decides == "only back" and thing.rows["back"] is None and not edits["back"]:
+        return ""  # whatever stood in front when its row in back was made is what is put right
     agreed = start["back"] == start["front"]
     for side in ("back", "front"):
         if agreed and edits[side] and not edits[OTHER[side]]:

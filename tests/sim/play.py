@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 
 from tests.sim import check
-from tests.sim.faults import FAULTS, Struck, boundaries, striking
+from tests.sim.faults import FAULTS, Struck, boundaries, dying_after, striking
 from tests.sim.history import History
-from tests.sim.world import Kinds, World
+from tests.sim.world import Died, Kinds, World
 
 SIZE = 250  # numbers in one history: a partner each, and a deal to every other one
 EPOCHS = 3
@@ -54,6 +54,36 @@ def play(
         check.settled(history)
         world.clock.move(hours=history.random.choice((1, 7, 20)))
     return history
+
+
+def play_dying(world: World, seed: int, kinds: Kinds, size: int = 60) -> int:
+    """Play an epoch in which every run dies one transaction of the ledger later than the one before.
+
+    Agents work on between the runs.  Returns how many runs died.
+    """
+    world.reset(kinds)
+    world.histories += 1
+    history = History(world, seed, size)
+    history.early(0.6)
+    world.take_over()
+    check.quiet(history, 1)
+    check.settled(history)
+    history.begin_epoch()
+    history.early(0.4)
+    died = 0
+    while True:
+        try:
+            with dying_after(world, died + 1):
+                world.sync(f"worker {died}")
+        except Died:
+            died += 1
+            history.meanwhile(("back", "front"), 0.05)
+            world.clock.move(minutes=6)
+        else:
+            break
+    check.quiet(history)
+    check.settled(history)
+    return died
 
 
 def strikes(seed: int) -> Iterator[tuple[str, str]]:

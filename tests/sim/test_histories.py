@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from isthmus.store.place import Place
 from tests.sim.faults import FAULTS, Struck, boundaries
-from tests.sim.play import EPOCHS, SIZE, STORM, play
+from tests.sim.play import EPOCHS, SIZE, STORM, play, play_dying
 from tests.sim.world import Kinds, World, built, opened
 
 KINDS: tuple[Kinds, ...] = (
@@ -23,7 +23,7 @@ KINDS: tuple[Kinds, ...] = (
     ("timestamp", "timestamp"),
     ("pointer", "pointer"),
     ("snapshot", "snapshot"),
-    ("date", "pointer"),
+    ("pointer", "timestamp"),
 )
 HISTORIES = int(os.environ.get("ISTHMUS_HISTORIES", "2"))
 FIRST = int(os.environ.get("ISTHMUS_HISTORIES_FROM", "0"))
@@ -65,6 +65,12 @@ def test_every_boundary_is_struck(world: World, struck: Struck) -> None:
     )
     print(f"\n{struck.table()}\n{said}")
     assert met == set(boundaries())
+
+
+def test_dying_after_any_transaction_of_the_ledger_loses_nothing(world: World) -> None:
+    died = play_dying(world, 1, ("pointer", "timestamp"))
+    print(f"{died} runs died, each one transaction later than the one before")
+    assert died > 30
 
 
 @pytest.mark.service
