@@ -55,20 +55,20 @@ def run(contracts: int, pairs: int) -> dict[str, tuple[list[float], list[float]]
     prepare(contracts)
     found = {}
     with landscapes.reached({"crm": DATABASE}):
-        connector = Project.load(server.ROOT).connector("crm")
+        project = Project.load(server.ROOT)
         clean = block(None)
         for kind, text in BAD.items():
             if kind == "trigger":
                 with psycopg.connect(server.url(DATABASE)) as connection:
                     connection.execute(_TRIGGER)
-            wrong = block(text)
+            wrong, connector = block(text), project.connector("crm")
             write(connector, clean, 0)
             left, right = [], []
             for _ in range(pairs):
                 left.append(write(connector, clean, 0))
                 right.append(write(connector, wrong, 1))
             found[kind] = (left, right)
-        connector.close()
+            connector.close()
     return found
 
 

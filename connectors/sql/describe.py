@@ -44,7 +44,7 @@ class Shape:
     """A described table and what only this connector needs: schema, client column, types by name, rules.
 
     `native` gives the database's own type of each column; `indexes` the columns of each index in order and
-    `unique` the column sets that identify a row, both without the client.
+    `unique` the column sets that identify a row, both without the client; `triggers` whether some fire for each row.
     """
 
     table: Table
@@ -54,6 +54,7 @@ class Shape:
     rules: tuple[Rule, ...] = ()
     unique: tuple[frozenset[str], ...] = ()
     indexes: tuple[tuple[str, ...], ...] = ()
+    triggers: bool = False
 
     def column(self, name: str) -> Column:
         """Return the column of that name, whatever its case; raises ConfigError with the nearest name."""
@@ -94,7 +95,8 @@ def client_column(settings: Settings, names: Iterable[str]) -> str | None:
 
 
 TABLE = """
-SELECT c.oid, n.nspname, c.relname
+SELECT c.oid, n.nspname, c.relname, EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = c.oid
+    AND NOT g.tgisinternal AND g.tgenabled <> 'D' AND g.tgtype & 1 = 1)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE lower(c.relname) = lower(%(table)s) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
   AND CASE WHEN %(schema)s::text IS NULL THEN n.nspname = ANY (current_schemas(false))
@@ -144,7 +146,7 @@ def postgres_shape(client: PostgresClient, table: str) -> Shape:
         found = session.execute(TABLE, {"table": table, "schema": settings.schema}).fetchone()
         if found is None:
             raise nearest(settings, table, postgres_names(client))
-        oid, schema, name = found
+        oid, schema, name, triggers = found
         columns = session.execute(COLUMNS, {"oid": oid}).fetchall()
         indexes = session.execute(INDEXES, {"oid": oid}).fetchall()
         rules = session.execute(RULES, {"oid": oid}).fetchall()
@@ -160,6 +162,7 @@ def postgres_shape(client: PostgresClient, table: str) -> Shape:
         rules=tuple(Rule(n, text, tuple(by_number[k] for k in keys or ())) for n, text, keys in rules),
         unique=tuple(frozenset(names) - {held} for _, unique, names in known if unique),
         indexes=tuple(tuple(name for name in names if name != held) for _, _, names in known),
+        triggers=triggers,
     )
 
 

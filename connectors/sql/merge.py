@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -211,14 +211,20 @@ def delete_rows(session: Any, plan: Plan, settings: Settings, within: str) -> No
         )
 
 
-def write_rows(session: Any, plan: Plan, settings: Settings, within: str) -> None:
-    """Insert the missing rows in key order and update those that differ."""
+def write_rows(
+    session: Any, plan: Plan, settings: Settings, within: str, counting: Callable[[str], str] | None = None
+) -> None:
+    """Insert the missing rows in key order and update those that differ.
+
+    `counting` wraps an expression that is evaluated for each row as it is inserted.
+    """
     stage, wanted = plan.stage, plan.stage.wanted
     source = f"FROM {stage.rows} s JOIN {stage.todo} d ON d.n = s.n"
     if plan.fresh.any():
         # Another package may bring a shared row at the same time; then that one was first.
         late = " ON CONFLICT DO NOTHING" if wanted.spec.shared else ""
         names, values = [*wanted.columns], [stage.at(name) for name in wanted.columns]
+        values[0] = counting(values[0]) if counting else values[0]
         if wanted.shape.client:
             names.insert(0, wanted.shape.client)
             values.insert(0, literal(client_of(settings, wanted.shape)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -29,11 +30,16 @@ class Raced(Exception):
 
 
 class Refused(Exception):
-    """The database refused an attempt; `reason` makes the `PROBLEMS` row once a single position is to blame."""
+    """The database refused an attempt; `reason` makes the `PROBLEMS` row once a single position is to blame.
 
-    def __init__(self, reason: Callable[[int], pa.Table], status: Status = Status.REJECTED) -> None:
+    `at` is the position it had come to, if that is known; it need not be the one to blame.
+    """
+
+    def __init__(
+        self, reason: Callable[[int], pa.Table], status: Status = Status.REJECTED, at: int | None = None
+    ) -> None:
         super().__init__("refused")
-        self.reason, self.status = reason, status
+        self.reason, self.status, self.at = reason, status, at
 
 
 class Waited(Exception):
@@ -121,18 +127,24 @@ def prepared(change: Change, catalogue: Catalogue, refusals: Refusals) -> list[W
     return [wanted.without(refusals.mask) for wanted in tables]
 
 
-def by_halves(positions: Positions, attempt: Callable[[int, int], None], refusals: Refusals) -> None:
-    """Attempt all positions, or halves of them down to the single bad one.
+def by_halves(positions: Positions, attempt: Callable[[int, int], None], refusals: Refusals, portions: int = 1) -> None:
+    """Attempt all positions, in so many portions, or halves of them down to the single bad one.
+
+    Where an attempt tells which position it had come to, that one is tried alone before what is around it; if it
+    is good after all, such hints are worth nothing and halves are tried.
 
     `attempt` takes the first and last position of a stretch and works in a savepoint of its own; it raises
     Refused when the database does not take it, Waited when it cannot take it now: after some waiting, stretches
     are left for later as they are.  Raises DataError when more rows are bad than the budget allows.
     """
-    todo, bad, waits = [(0, len(positions))], 0, 0
+    ends = [len(positions) * i // portions for i in range(portions + 1)]
+    todo = [(low, high) for low, high in pairwise(ends) if low < high][::-1]
+    bad, waits, suspect, hinted = 0, 0, -1, True
     while todo:
         low, high = todo.pop()
         try:
             attempt(int(positions[low]), int(positions[high - 1]))
+            hinted = hinted and low != suspect
         except Waited as waited:
             waits += 1
             if high - low > 1 and waits < WAITS:
@@ -142,8 +154,13 @@ def by_halves(positions: Positions, attempt: Callable[[int, int], None], refusal
                 refusals.add([waited.reason(positions[low:high])], Status.RETRYABLE)
         except Refused as refused:
             if high - low > 1:
-                middle = (low + high) // 2
-                todo += [(middle, high), (low, middle)]
+                at = int(np.searchsorted(positions, refused.at)) if hinted and refused.at is not None else -1
+                if low <= at < high:
+                    suspect = at
+                    todo += [part for part in ((at + 1, high), (low, at), (at, at + 1)) if part[0] < part[1]]
+                else:
+                    middle = (low + high) // 2
+                    todo += [(middle, high), (low, middle)]
                 continue
             bad += 1
             refusals.add([refused.reason(int(positions[low]))], refused.status)

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from connectors.sql import journal
 from connectors.sql.client import PostgresClient
+from connectors.sql.culprit import LATER, counting, culprit, make_counter, restart
 from connectors.sql.describe import Catalogue
 from connectors.sql.differences import differences
 from connectors.sql.equal import Equals
@@ -33,6 +34,8 @@ from connectors.sql.statement import client_of
 from connectors.sql.wanted import POSITION, Mask, Wanted, problem_rows
 from isthmus.connector import PROBLEMS, Change, Outcome, RowsVanished, Status, statuses
 
+WHOLE = 8_192  # positions; more are written in portions where triggers fire: one that raises costs its portion
+PORTIONS = 4
 CODES = {"23505": "unique", "23503": "foreign key", "23502": "null", "23514": "check"}
 
 
@@ -63,6 +66,8 @@ class Writer:
         self, session: Any, change: Change, tables: list[Wanted], refusals: Refusals, receipts: bool
     ) -> Outcome:
         conditions = conditions_of(change, tables, self.catalogue, refusals)
+        if any(wanted.shape.triggers for wanted in tables):
+            make_counter(session)
         made = self._stages.ready(session, [*tables, *(condition.rows for condition in conditions)])
         stages, held = made[: len(tables)], Held(session, made[len(tables) :], conditions, self.client.settings)
         with session.transaction(force_rollback=change.dry_run):
@@ -152,31 +157,41 @@ class Writer:
 
         def attempt(first: int, last: int) -> None:
             within = "true" if (first, last) == whole else f"s.position BETWEEN {first} AND {last}"
-            self._attempt(session, plans, within, raced, refusals.late)
+            self._attempt(session, plans, (first, last), within, raced, refusals.late)
 
-        by_halves(touched, attempt, refusals)
+        fires = any(plan.stage.wanted.shape.triggers for plan in plans)
+        by_halves(touched, attempt, refusals, PORTIONS if fires and len(touched) > WHOLE else 1)
         if refusals.count > before and any(plan.stage.wanted.spec.shared for plan in plans):
             raise Again
         return [plan.without(refusals.mask) for plan in plans]
 
-    def _attempt(self, session: Any, plans: list[Plan], within: str, raced: bool, late: Status) -> None:
+    def _attempt(
+        self, session: Any, plans: list[Plan], ends: tuple[int, int], within: str, raced: bool, late: Status
+    ) -> None:
         import psycopg
 
         settings = self.client.settings
         names = {plan.stage.wanted.shape.table.name: plan.stage.wanted.name for plan in plans}
+        inserting: Plan | None = None
         try:
             with session.transaction():
                 for plan in reversed(plans):
                     delete_rows(session, plan, settings, within)
                 for plan in plans:
-                    write_rows(session, plan, settings, within)
+                    counted = plan.stage.wanted.shape.triggers and ends[0] < ends[1]
+                    if counted:
+                        restart(session)
+                        inserting = plan
+                    write_rows(session, plan, settings, within, counting if counted else None)
+                    inserting = None
         except (psycopg.IntegrityError, psycopg.DataError, psycopg.errors.RaiseException) as error:
             if isinstance(error, psycopg.errors.UniqueViolation) and not raced:
                 raise Raced from None
             refused = error
             first = isinstance(error, psycopg.errors.UniqueViolation) and late is Status.CONFLICT
             status, code = (late, CHANGED) if first else (Status.REJECTED, CODES.get(error.sqlstate or "", "refused"))
-            raise Refused(lambda position: refusal(position, refused, names, code), status) from None
+            at = None if inserting is None or error.sqlstate == LATER else culprit(session, inserting, *ends)
+            raise Refused(lambda position: refusal(position, refused, names, code), status, at) from None
         except psycopg.errors.LockNotAvailable:
             if late is not Status.CONFLICT:
                 raise
