@@ -36,7 +36,7 @@ def sync(
     with open_desk(scenario=scenario, gate="off") as desk:
         flows = synchronized(desk, objects or ())
         if what_if:
-            look(desk, flows, as_json)
+            look(desk, flows, baseline, as_json)
         else:
             run(desk, flows, baseline, by, as_json)
 
@@ -64,14 +64,14 @@ def run(desk: Desk, flows: list[Flow], baseline: bool, by: str, as_json: bool) -
         raise held[0]
 
 
-def look(desk: Desk, flows: list[Flow], as_json: bool) -> None:
-    """Say what a run would do to every thing, and who would win where the sides differ."""
+def look(desk: Desk, flows: list[Flow], baseline: bool, as_json: bool) -> None:
+    """Say what a run, or a baseline, would do to every thing, and who would win where the sides differ."""
     from isthmus.levels.baseline import forecast
     from isthmus.levels.sync_summary import print_forecast
 
     found: list[Forecast] = []
     for flow in flows:
-        found.append(forecast(desk, flow))
+        found.append(forecast(desk, flow, whole=baseline))
         if not as_json:
             print_forecast(found[-1], flow.source, flow.target)
     if as_json:

@@ -22,6 +22,7 @@ from isthmus.levels.three_way import (
     Decided,
     FieldMerge,
     View,
+    alone,
     filled,
     merge,
     nulls,
@@ -66,7 +67,7 @@ def examine(pair: Pair, met: Met, ledger: Ledger) -> Examined:
     views, base = reconciled(pair, views, base, create, vanished)
     merged = merge(pair.policies, views["source"], views["target"], base, decisions(pair, met, views, ledger))
     merged = {name: confined(item, usable) for name, item in merged.items()}
-    merged = lawful(pair, met, views, base, merged)
+    merged = alone(lawful(pair, met, views, base, merged), base)
     there = np.asarray(pc.fill_null(image.column("there"), False))
     return Examined(met, views, base, merged, create, vanished, uncreated, usable, there, resting)
 

@@ -8,12 +8,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from isthmus.connector import Keys
+from isthmus.connector import ColumnRef, Keys
 from isthmus.ledger import Ledger
 from isthmus.levels.resolve import canonical_key, gather, raw_key
 from isthmus.levels.route import Route
-from isthmus.mapping.compile import reference
-from isthmus.mapping.plan import Records
+from isthmus.mapping.compile import reach, reference
+from isthmus.mapping.plan import Records, WriteTable
 from isthmus.mapping.reading import select
 from isthmus.mapping.writing import Identity, hex_of, spell
 
@@ -111,7 +111,34 @@ def with_slices(route: Route, identity: Identity, fresh: bool) -> Identity:
         columns = [column.column for column in table.columns]
         arrays = [there.column(str(reference)) for reference in columns]
         found[table.alias] = pa.RecordBatch.from_arrays(arrays, names=[reference.column for reference in columns])
-    return replace(identity, slices=found)
+    histories = {
+        table.alias: other_slices(route, table, identity.known, found[table.alias])
+        for table in tables
+        if table.slices is not None and table.slices.history is not None
+    }
+    return replace(identity, slices=found, histories=histories)
+
+
+def other_slices(route: Route, table: WriteTable, keys: pa.Array, today: pa.RecordBatch) -> pa.RecordBatch:
+    """Read the slices of things besides today's, whole: columns by their own names, and `position` (int32)."""
+    assert table.slices is not None
+    assert table.slices.history is not None
+    query, history = route.back.query, table.slices.history
+    above = {term.right.alias for term in history.on if isinstance(term.right, ColumnRef)}
+    sources = [source for source in reach(query, above) if source.alias != table.alias]
+    columns = [column.column for column in table.columns]
+    wanted = tuple(dict.fromkeys([*query.key, *columns]))
+    query = replace(query, sources=(*sources, history), columns=wanted)
+    rows = gather(route.target, query, Keys(raw_key(route.back, keys)))
+    position = pc.index_in(canonical_key(route.back, rows), keys)
+    arrays = [rows.column(str(column)) for column in columns]
+    batch = pa.RecordBatch.from_arrays([*arrays, position], names=[*(c.column for c in columns), "position"])
+    batch = batch.filter(pc.is_valid(position))
+    same = pa.repeat(pa.scalar(True), batch.num_rows)
+    for name in table.slices.key:
+        stands = today.column(name).take(batch.column("position"))
+        same = pc.and_(same, pc.fill_null(pc.equal(batch.column(name), stands), False))
+    return batch.filter(pc.invert(same))
 
 
 def _spread(guids: pa.Array, rows: pa.Array, size: int) -> pa.Array:

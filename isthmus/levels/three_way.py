@@ -168,6 +168,29 @@ def refuse(merged: FieldMerge, base: Base, side: str, rows: np.ndarray, because:
     )
 
 
+def alone(merged: Mapping[str, FieldMerge], base: Base) -> dict[str, FieldMerge]:
+    """Keep fields that travel along from travelling alone: where nothing was agreed and nothing else of a thing does.
+
+    What was never agreed stays so, until another field of the thing travels.
+    """
+    found = dict(merged)
+    moving = [item.to_source | item.to_target for item in merged.values() if not item.policy.along]
+    for name, item in merged.items():
+        if not item.policy.along:
+            continue
+        rests = (item.to_source | item.to_target) & ~np.logical_or.reduce([base.known[name], *moving])
+        was = fitted(base.values[name], item.policy.type)
+        found[name] = replace(
+            item,
+            to_source=item.to_source & ~rests,
+            to_target=item.to_target & ~rests,
+            put_right=item.put_right & ~rests,
+            value=pc.if_else(pa.array(rests), was, item.value),
+            known=item.known & ~rests,
+        )
+    return found
+
+
 def unwritable(policy: FieldPolicy) -> str:
     """Say why a change of a field cannot travel."""
     side = "back" if not policy.writes_source else "on"

@@ -6,7 +6,7 @@ that stood is written under the key it is spelled with there, on condition that 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -93,7 +93,8 @@ def wanted(
     moved = {name: mask[rows] for name, mask in travels.items()}
     written = replace(written, tables=as_they_stand(side, seen, written, rows, moved))
     made_again = (met.paired & ~seen.there)[rows]
-    return Wanted(side, rows, records, identity, written, standing(side, seen, written, rows, made_again)), told
+    stood = (*standing(side, seen, written, rows, made_again, identity), *histories(side, identity))
+    return Wanted(side, rows, records, identity, written, stood), told
 
 
 def spelled(side: Side, records: Records, identity: Identity, ledger: Ledger) -> tuple[Written, Identity]:
@@ -238,20 +239,28 @@ def as_they_stand(
 
 
 def standing(
-    side: Side, seen: Seen, written: Written, rows: np.ndarray, made_again: np.ndarray
+    side: Side, seen: Seen, written: Written, rows: np.ndarray, made_again: np.ndarray, identity: Identity
 ) -> tuple[Standing, ...]:
     """Say what stood in every table that is written, column for column as it was read, and where no row stood.
 
     A table that only takes copies is not read, so nothing is said of it.  A thing that is made again may find parts
-    that were left behind; nothing is said of these either.
+    that were left behind; nothing is said of these either.  Of a history only the slices that stand are spoken of.
     """
     plans = [table for table in side.route.write.tables if not table.list]
     read = {name.rpartition(".")[0] for name in seen.raw.schema.names}
     return tuple(
-        _standing(side, seen, plan, table, rows, made_again & (number > 0))
+        _standing(side, seen, plan, table, rows, (made_again & (number > 0)) | (plan.alias in identity.histories))
         for number, (plan, table) in enumerate(zip(plans, written.tables, strict=False))
         if plan.alias in read
     )
+
+
+def histories(side: Side, identity: Identity) -> Iterator[Standing]:
+    """Say what stood in the other slices where something is filled in: what came there meanwhile stays."""
+    for plan in side.route.write.tables:
+        if plan.alias in identity.histories and plan.slices is not None:
+            stood = identity.histories[plan.alias].select([*plan.slices.key, *plan.slices.filled, "position"])
+            yield Standing(plan.table, plan.slices.key, stood)
 
 
 def _standing(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 
 import pyarrow as pa
 
-from isthmus.connector import Canonical, ColumnRef, Table
+from isthmus.connector import Canonical, ColumnRef, Source, Table
 from isthmus.errors import Finding, SpecError, did_you_mean
 from isthmus.mapping.bind import (
     Setting,
@@ -16,6 +16,7 @@ from isthmus.mapping.bind import (
     context_of,
     refuse,
     slice_columns,
+    source_of,
     switched,
     tables_in_force,
     value_of,
@@ -94,7 +95,7 @@ def compile_write(
         _fill_pipe(columns, spec.deleted, context, "deleted", "")
     _fill_constants(columns, tables, catalogue, given.today)
     written = [
-        _sliced(table, columns, describe(table.table), given)
+        _sliced(table, columns, describe(table.table), given, history_of(table, spec, catalogue, given))
         if table.split
         else _table(table, columns, describe(table.table))
         for table in tables
@@ -242,23 +243,34 @@ def _table(
     return WriteTable(table.alias, table.table, tuple(found), list_, scope, missing, table.shared, table.optional)
 
 
-def _sliced(table: MappedTable, columns: Columns, described: Table, given: Setting) -> WriteTable:
+def history_of(table: MappedTable, spec: MappingSpec, catalogue: Catalogue, given: Setting) -> Source | None:
+    """Return the source of all slices of a thing, whatever the day, where columns are filled in; else None."""
+    if not table.fill_in:
+        return None
+    return source_of(replace(table, at="", during=""), spec, catalogue, given, spec.tables, optional=False)
+
+
+def _sliced(
+    table: MappedTable, columns: Columns, described: Table, given: Setting, history: Source | None
+) -> WriteTable:
     """Collect all columns of a table of slices: fields fill theirs, the rest is carried over."""
     _note_absent(table, columns, described)
     fields = {name.rpartition(".")[2].casefold(): name for name in columns.roles if name.startswith(f"{table.alias}.")}
+    filled = tuple(_physical(described, name) for name in table.fill_in)
     found = []
     for column in described.columns:
         name = fields.get(column.name.casefold(), "")
         filling = columns.source(name) if name else None
         if filling is None or filling.kind != "field":
             filling = Filling("carried", name=column.name)
-        role = "written" if filling.kind == "field" else "carried"
+        role = "carried" if filling.kind != "field" else "filled" if column.name in filled else "written"
         reference = ColumnRef(table.alias, column.name)
         found.append(WriteColumn(reference, column.type, filling, role, columns.canonical.get(name)))
     start, end = (_physical(described, name) for name in slice_columns(table))
     day = date(int(given.today[:4]), int(given.today[4:6]), int(given.today[6:]))
     before = f"{day - timedelta(days=1):%Y%m%d}"
-    slices = Slices(start, end, described.key, given.today, before)
+    offered = tuple(column.column.column for column in found if column.role == "filled")
+    slices = Slices(start, end, described.key, given.today, before, offered, history if offered else None)
     return WriteTable(table.alias, table.table, tuple(found), slices=slices)
 
 

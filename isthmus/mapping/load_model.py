@@ -17,7 +17,7 @@ from isthmus.mapping.spec import Field, ListField, Model, Refusal, Scoring, Type
 MODEL = ("object", "about", "key", "match", "variants", "deleted", "fields", "each", "refuse")
 SCORING = ("score", "block", "same", "doubtful")
 MARKER = ("owner", "on_conflict", "edits")
-FIELD = ("type", "meaning", "owner", "on_conflict", "edits", "unit", "personal", "required")
+FIELD = ("type", "meaning", "owner", "on_conflict", "edits", "along", "unit", "personal", "required")
 LIST = ("history", "match", "meaning", "fields")
 OWNERS = ("back_office", "front_office")
 ON_CONFLICT = ("owner", "newest", "hold")
@@ -137,6 +137,7 @@ def _field(key: Text, node: Node, findings: Findings) -> Field:
         meaning=form.word("meaning"),
         unit=form.word("unit"),
         **_policy(form),
+        along=form.yes("along"),
         personal=form.yes("personal"),
         required=form.yes("required"),
         position=key.position,

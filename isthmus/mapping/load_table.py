@@ -12,7 +12,7 @@ from isthmus.mapping.pipe import read_call, read_columns, read_pipe, read_ties
 from isthmus.mapping.spec import Call, MappedTable, Pipe, Tie
 
 TABLE = (
-    *("table", "tie", "lookup", "optional", "shared", "distinct", "valid", "at", "split", "during"),
+    *("table", "tie", "lookup", "optional", "shared", "distinct", "valid", "at", "split", "fill_in", "during"),
     *("fixed", "initial", "changed", "by", "if"),
 )
 NO_PIPE = Pipe(())  # of a line that could not be read: checks pass over it
@@ -54,6 +54,7 @@ def _table(key: Text, node: Node, findings: Findings) -> MappedTable:
         valid=parsed(form.scalar("valid"), read_columns, (), findings),
         at=form.word("at"),
         split=form.yes("split"),
+        fill_in=parsed(form.scalar("fill_in"), read_columns, (), findings),
         during=form.word("during"),
         fixed=_constants(form, "fixed"),
         initial=_constants(form, "initial"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
-from isthmus.connector import Canonical, ColumnRef, Query
+from isthmus.connector import Canonical, ColumnRef, Query, Source
 from isthmus.mapping.functions import Step
 
 REMARKS = pa.schema(
@@ -195,7 +195,7 @@ class WriteColumn:
     column: ColumnRef
     type: pa.DataType
     filling: Filling
-    role: str  # key | written | initial | carried
+    role: str  # key | written | initial | carried | filled
     canonical: Canonical | None = None
 
 
@@ -203,7 +203,8 @@ class WriteColumn:
 class Slices:
     """How a table of time slices is written: the slice of `today` ends the day `before`, another begins.
 
-    `start` and `end` are its first and last day, closed; `key` its key columns.
+    `start` and `end` are its first and last day, closed; `key` its key columns.  `filled` are the columns that are
+    written into every slice that leaves them blank; `history` reads all slices of a thing, whatever the day.
     """
 
     start: str
@@ -211,6 +212,8 @@ class Slices:
     key: tuple[str, ...]
     today: str
     before: str
+    filled: tuple[str, ...] = ()
+    history: Source | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,8 @@ class FieldPolicy:
     """One field between the two sides of a flow (`source` and `target` are the flow's own).
 
     `owner` decides with `on_conflict: owner`; with `edits: owner` the other side may not change it at all.  `ref`
-    names the object whose key the field holds.  `writes_source` and `writes_target` tell whose mapping can write it.
+    names the object whose key the field holds.  With `along` a difference that was never agreed on travels along
+    with another change, not alone.  `writes_source` and `writes_target` tell whose mapping can write it.
     """
 
     name: str
@@ -31,6 +32,7 @@ class FieldPolicy:
     writes_source: bool = False
     writes_target: bool = False
     personal: bool = False
+    along: bool = False
 
 
 def policies(catalogue: Catalogue, scenario: Scenario, flow: Flow, a: ReadPlan, b: ReadPlan) -> tuple[FieldPolicy, ...]:
@@ -63,6 +65,7 @@ def _policies(
             writes_source=field.name in written[0],
             writes_target=field.name in written[1],
             personal=field.personal,
+            along=field.along,
         )
 
 
@@ -82,7 +85,7 @@ def written_names(spec: MappingSpec) -> frozenset[str]:
     """Return the fields that a mapping writes, the delete marker among them where it can be set."""
     lookups = {table.alias for table in spec.tables if table.lookup}
     deleted = [DELETED] if spec.deleted and not any(alias in lookups for alias, _ in spec.deleted.columns) else []
-    return frozenset([*(line.name for line in spec.fields), *deleted])
+    return frozenset([*(line.name for line in (*spec.fields, *spec.copies)), *deleted])
 
 
 def _pipes(plan: ReadPlan) -> dict[str, BoundPipe | None]:

@@ -31,7 +31,8 @@ class Field:
 
     `type` may carry arguments: `decimal(13.2)`, `text(40)`, `code(division)`, `ref(contract_account)`; they are
     split into `type` and `args`.  `personal` marks personal data, masked wherever it is shown.  `edits` says who may
-    change it where it is synchronized: with `owner` a change on the other side is put right.
+    change it where it is synchronized: with `owner` a change on the other side is put right.  With `along` a
+    difference that was never agreed on travels along with another change of the thing, not alone.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Field:
     owner: Literal["back_office", "front_office", ""] = ""
     on_conflict: Literal["owner", "newest", "hold"] = "owner"
     edits: Literal["both", "owner"] = "both"
+    along: bool = False
     personal: bool = False
     required: bool = False  # a row without it is rejected
     position: Position = NOWHERE
@@ -145,7 +147,8 @@ class MappedTable:
     plain field reads: `today`, `last` (the latest slice there is), or a column `ALIAS.COL`; `during` names another
     alias whose slice must overlap this one.  `fixed` discriminates on read and fills on insert; `initial` fills on
     insert only.  `changed` tells when a row changed, `by` names the columns that say who did it (the first that is
-    not blank).  With `split` a changed field closes the slice of today and opens a new one.
+    not blank).  With `split` a changed field closes the slice of today and opens a new one; columns of `fill_in`
+    belong to the whole history: they are written into every slice that leaves them blank, and split none.
     `where` filters on read only.  `condition` is a scenario switch (`if: devices`).
     """
 
@@ -159,6 +162,7 @@ class MappedTable:
     valid: tuple[str, ...] = ()
     at: str = ""
     split: bool = False
+    fill_in: tuple[str, ...] = ()
     during: str = ""
     fixed: Mapping[str, str] = field(default_factory=dict)
     initial: Mapping[str, str] = field(default_factory=dict)

@@ -23,7 +23,8 @@ class Identity:
     `paired` (boolean) tells which of them the key map knows already; the rest are known by evidence or new.
     `numbers` holds, per counter, one reserved number for every record; `standing`, per made column, the guid that
     stands in the target already (16 bytes, null = derive one).  `slices` holds, per table of slices, the whole row of
-    today's slice (columns by their own names, null = there is none).
+    today's slice (columns by their own names, null = there is none); `histories` the whole rows of the other slices,
+    with the `position` of their record.
     """
 
     ids: pa.Array
@@ -32,13 +33,23 @@ class Identity:
     numbers: Mapping[str, pa.Array] = field(default_factory=dict)
     standing: Mapping[str, pa.Array] = field(default_factory=dict)
     slices: Mapping[str, pa.RecordBatch] = field(default_factory=dict)
+    histories: Mapping[str, pa.RecordBatch] = field(default_factory=dict)
 
     def take(self, rows: pa.Array) -> Identity:
         """Keep some records."""
         numbers = {name: column.take(rows) for name, column in self.numbers.items()}
         standing = {name: column.take(rows) for name, column in self.standing.items()}
         slices = {alias: batch.take(rows) for alias, batch in self.slices.items()}
-        return Identity(self.ids.take(rows), self.known.take(rows), self.paired.take(rows), numbers, standing, slices)
+        histories = {alias: repositioned(batch, rows) for alias, batch in self.histories.items()}
+        ids, known, paired = (column.take(rows) for column in (self.ids, self.known, self.paired))
+        return Identity(ids, known, paired, numbers, standing, slices, histories)
+
+
+def repositioned(batch: pa.RecordBatch, rows: pa.Array) -> pa.RecordBatch:
+    """Keep the rows of some records, each with the new `position` of its record."""
+    place = pc.index_in(batch.column("position"), pc.cast(rows, pa.int32()))
+    number = batch.schema.names.index("position")
+    return batch.set_column(number, "position", place).filter(pc.is_valid(place))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +85,8 @@ def split_rows(speller: Speller, table: WriteTable, slices: Slices) -> TableRows
     """Spell the slices that change: today's ends the day before, and a new one takes over all it does not say itself.
 
     A slice that began today is changed in place.  Where no slice is valid today there is none to split, and a record
-    that brings a value for it is rejected.
+    that brings a value for it is rejected.  Columns that are filled in split nothing: every slice that leaves them
+    blank gets them, and what another slice says there stays.
     """
     size = speller.records.root.num_rows
     names = [column.column.column for column in table.columns]
@@ -82,8 +94,9 @@ def split_rows(speller: Speller, table: WriteTable, slices: Slices) -> TableRows
     nothing = pa.RecordBatch.from_arrays([pa.nulls(size, kind) for kind in types.values()], names=names)
     standing = speller.identity.slices.get(table.alias, nothing)
     there, changed = pc.is_valid(standing.column(slices.end)), pa.repeat(pa.scalar(False), size)
-    after = {name: fit(standing.column(name), types[name]) for name in names}
-    for column in (column for column in table.columns if column.filling.kind == "field"):
+    before, filled = filled_in(speller, table, standing, pa.array(np.arange(size)))
+    after = {name: fit(before.column(name), types[name]) for name in names}
+    for column in (column for column in table.columns if column.role == "written"):
         name, value = column.column.column, fit(speller.array(column, table, None), column.type)
         changed = pc.or_(changed, pc.and_(there, _differs(value, after[name], column.canonical)))
         lost = pc.and_not(pc.is_valid(speller.model(column.filling.name)), there)
@@ -91,13 +104,19 @@ def split_rows(speller: Speller, table: WriteTable, slices: Slices) -> TableRows
         speller.remarks.add(lost, column.filling.name, "no slice", said)
         after[name] = value
     began = pc.and_(changed, pc.less(after[slices.start], _day(slices.today, types[slices.start])))
-    before = {**{name: standing.column(name) for name in names}}
-    before[slices.end] = pa.repeat(_day(slices.before, types[slices.end]), size)
+    ended = {name: before.column(name) for name in names}
+    ended[slices.end] = pa.repeat(_day(slices.before, types[slices.end]), size)
     after[slices.start] = pc.if_else(began, _day(slices.today, types[slices.start]), after[slices.start])
     positions = pa.array(np.arange(size, dtype=np.int32))
+    written = [(ended, positions, began), (after, positions, pc.or_(changed, pc.and_(there, filled)))]
+    if table.alias in speller.identity.histories:
+        others = speller.identity.histories[table.alias]
+        whose = others.column("position")
+        rest, missing = filled_in(speller, table, others, whose)
+        written.append(({name: rest.column(name) for name in names}, whose, missing))
     parts = [
-        pa.table({**{name: fit(arrays[name], types[name]) for name in names}, "position": positions}).filter(mask)
-        for arrays, mask in ((before, began), (after, changed))
+        pa.table({**{name: fit(arrays[name], types[name]) for name in names}, "position": whose}).filter(mask)
+        for arrays, whose, mask in written
     ]
     whole = pa.concat_tables(parts).combine_chunks()
     rows = pa.RecordBatch.from_arrays([_one(column) for column in whole.columns], schema=whole.schema)
@@ -109,6 +128,34 @@ def split_rows(speller: Speller, table: WriteTable, slices: Slices) -> TableRows
         written=tuple(name for name in names if name not in key),
         canonical={c.column.column: c.canonical for c in table.columns if c.canonical is not None},
     )
+
+
+def filled_in(
+    speller: Speller, table: WriteTable, slices: pa.RecordBatch, whose: pa.Array
+) -> tuple[pa.RecordBatch, pa.BooleanArray]:
+    """Write what belongs to the whole history into slices that leave it blank; tell which slices that changes.
+
+    `whose` are the positions of the records that the slices belong to.
+    """
+    changed = pa.repeat(pa.scalar(False), slices.num_rows)
+    for column in (column for column in table.columns if column.role == "filled"):
+        name = column.column.column
+        value = fit(speller.array(column, table, None), column.type).take(whose)
+        stands = fit(slices.column(name), column.type)
+        missing = pc.and_(_says_nothing(column, stands), pc.is_valid(speller.model(column.filling.name).take(whose)))
+        number = slices.schema.names.index(name)
+        slices = slices.set_column(number, name, pc.if_else(missing, value, stands))
+        changed = pc.or_(changed, missing)
+    return slices, changed
+
+
+def _says_nothing(column: WriteColumn, raw: pa.Array) -> pa.BooleanArray:
+    """Tell where a column reads as nothing, however that is spelled."""
+    assert column.filling.pipe is not None
+    arrays: tuple[pa.Array, ...] = (raw,)
+    for step in column.filling.pipe.steps:
+        arrays = step.read(arrays).arrays
+    return pc.is_null(arrays[column.filling.output if len(arrays) > 1 else 0])
 
 
 def _one(column: pa.ChunkedArray) -> pa.Array:

