@@ -95,6 +95,7 @@ def _tables_are_sound(spec: MappingSpec, scope: Scope) -> None:
     before: dict[str, MappedTable] = {}
     for table in spec.tables:
         _table_is_sound(table, before, not before, spec.tables, scope)
+        _fill_in_is_possible(table, (*spec.fields, *spec.copies), scope)
         before[table.alias] = table
     split = next((table for table in spec.tables if table.split and not table.lookup), None)
     if split is not None and spec.create == "rows":
@@ -160,6 +161,23 @@ def _split_is_possible(table: MappedTable, root: bool, scope: Scope) -> None:
             f'"{table.alias}" is split today, so it is read today by its days. Write "valid: AB + BIS, at: today".'
         )
         scope.add(place(table.at, table.position), message)
+
+
+def _fill_in_is_possible(table: MappedTable, lines: Sequence[MappedField], scope: Scope) -> None:
+    alone = {
+        f"{alias}.{column}".casefold()
+        for line in lines
+        if len(line.pipe.columns) == 1
+        for alias, column in line.pipe.columns
+    }
+    for column in table.fill_in:
+        name = f"{table.alias}.{column}"
+        if not table.split:
+            message = f'"{name}" is filled into slices, but "{table.alias}" is not split. Add "split: yes",'
+            scope.add(place(column, table.position), f'{message} or remove "fill_in".')
+        elif name.casefold() not in alone:
+            message = f'no line writes "{name}" by itself, so there is nothing to fill in. Add one under "copies",'
+            scope.add(place(column, table.position), f'{message} such as "FIELD: {name}".')
 
 
 def _change_is_seen(table: MappedTable, aliases: Sequence[str], scope: Scope) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -51,10 +52,17 @@ def standing(*slices: tuple[str, str] | None, product: str = OLD) -> pa.RecordBa
     return pa.RecordBatch.from_pydict(columns)
 
 
-def written(plan: WritePlan, products: list[str | None], there: pa.RecordBatch | None) -> Written:
+def written(
+    plan: WritePlan,
+    products: list[str | None],
+    there: pa.RecordBatch | None,
+    item: str | None = None,
+    older: pa.RecordBatch | None = None,
+) -> Written:
     size = len(products)
     names = pa.array([None if product is None else product[:2] for product in products], pa.string())
     root = {"product": pa.array(products, pa.string()), "product_id": names, "number": pa.array(["4711"] * size)}
+    root["counterpart"] = pa.array([item] * size, pa.string())
     records = Records(
         key=root["number"],
         root=pa.RecordBatch.from_pydict(root),
@@ -68,7 +76,8 @@ def written(plan: WritePlan, products: list[str | None], there: pa.RecordBatch |
     )
     identity = Identity(pa.array([bytes(16)] * size, pa.binary(16)), root["number"], pa.array([True] * size))
     slices = {} if there is None else {"EVERH": there}
-    return spell(plan, records, Identity(identity.ids, identity.known, identity.paired, slices=slices))
+    histories = {} if older is None else {"EVERH": older}
+    return spell(plan, records, replace(identity, slices=slices, histories=histories))
 
 
 def everh(found: Written) -> TableRows:
@@ -110,6 +119,54 @@ def test_without_a_slice_of_today_a_product_is_rejected_and_nothing_is_not(plan:
     told = found.rejects.table(pa.array(["4711", "4712"])).to_pylist()
     assert {(row["position"], row["code"]) for row in told} == {(0, "no slice")}
     assert told[0]["message"] == "no row of EVERH is valid today, so there is no slice to change"
+
+
+def selling_the_same(*slices: tuple[str, str]) -> pa.RecordBatch:
+    """Return today's slices of contracts whose product stays."""
+    there = standing(*slices)
+    names = there.schema.names
+    return there.set_column(names.index("CRM_PRODUCT"), "CRM_PRODUCT", pa.array([OLD[:2]] * len(slices)))
+
+
+def named(found: Written) -> list[tuple[str, str, str]]:
+    return [(r["AB"], r["BIS"], r["CONTRACTPOS"].hex().upper()[:2]) for r in everh(found).rows.to_pylist()]
+
+
+def history(*slices: tuple[str, str], item: bytes) -> pa.RecordBatch:
+    """Return further slices of the first contract, which name an item."""
+    rows = standing(*slices)
+    names, size = rows.schema.names, rows.num_rows
+    rows = rows.set_column(names.index("CONTRACTPOS"), "CONTRACTPOS", pa.array([item] * size, pa.binary()))
+    return rows.append_column("position", pa.array([0] * size, pa.int32()))
+
+
+def test_the_counterpart_is_filled_into_every_slice_that_names_none(plan: WritePlan) -> None:
+    older = history(("20230101", "20231231"), item=bytes(16))
+    found = written(plan, [OLD], selling_the_same(("20240101", "99991231")), item="CC" * 16, older=older)
+    assert [row[2] for row in named(found)] == ["CC", "CC"]
+    assert {row[:2] for row in named(found)} == {("20240101", "99991231"), ("20230101", "20231231")}
+
+
+def test_a_slice_that_names_another_item_is_not_written(plan: WritePlan) -> None:
+    older = history(("20230101", "20231231"), item=bytes.fromhex("DD" * 16))
+    found = written(plan, [OLD], selling_the_same(("20240101", "99991231")), item="CC" * 16, older=older)
+    assert named(found) == [("20240101", "99991231", "CC")]
+
+
+def test_a_split_names_the_counterpart_on_both_sides_of_the_cut(plan: WritePlan) -> None:
+    found = written(plan, [NEW], standing(("20240101", "99991231")), item="CC" * 16)
+    assert named(found) == [("20240101", "20250531", "CC"), ("20250601", "99991231", "CC")]
+
+
+def test_a_contract_that_has_ended_is_filled_in_without_a_slice_of_today(plan: WritePlan) -> None:
+    older = history(("20230101", "20231231"), item=bytes(16))
+    found = written(plan, [None], standing(None), item="CC" * 16, older=older)
+    assert named(found) == [("20230101", "20231231", "CC")]
+    assert found.rejects.table(pa.array(["4711"])).num_rows == 0
+
+
+def test_nothing_to_name_fills_in_nothing(plan: WritePlan) -> None:
+    assert named(written(plan, [OLD], selling_the_same(("20240101", "99991231")))) == []
 
 
 def test_what_is_carried_over_is_what_the_table_holds(plan: WritePlan) -> None:
