@@ -21,7 +21,7 @@ setup: $(READY) ## Build the environment in .venv from the lock (the others do i
 $(READY): requirements.lock requirements-bootstrap.lock setup.cfg pyproject.toml
 	@PYTHON="$(PYTHON)" .ci/setup
 
-demo: $(READY) ## Load a small IS-U landscape into CRM through Airflow, twice, and show what happened
+demo: $(READY) ## Load a small IS-U landscape into CRM through Airflow, keep both in step for a day, and show it
 	@$(BIN)/isthmus demo
 
 up: $(READY) ## Start Airflow with everything in it, until Ctrl-C

@@ -1,10 +1,15 @@
-"""`isthmus demo`: a landscape, the initial download through Airflow, what came of it, and a second run that writes
-nothing.  Everything is set up on the way; what stands already is kept."""
+"""`isthmus demo`: a landscape, the initial download through Airflow, the same again, then a day of business on both
+sides that a synchronization carries across, and a next one that writes nothing.
+
+Everything is set up on the way; what stands already is kept.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,8 +24,9 @@ from isthmus.levels.summary import number, print_summary, summary
 from isthmus.project import Project
 from isthmus.store import store_url
 from landscape.manifest import Manifest
-from monitor import grounds, verdict
+from monitor import both_ways, grounds, verdict
 from monitor.airflow_home import AirflowHome
+from monitor.both_ways import Business
 from monitor.follow import follow
 from monitor.runner import Runner
 
@@ -35,7 +41,7 @@ def demo(
     scenario: Annotated[str, typer.Option(help="A scenario of mappings/scenarios.")] = "",
     fresh: Annotated[bool, typer.Option("--fresh", help="Throw the private store away and begin anew.")] = False,
 ) -> None:
-    """Load a small IS-U landscape into CRM through Airflow, twice, and show what happened."""
+    """Load a small IS-U landscape into CRM through Airflow, twice, keep both in step for a day, and show it."""
     show(Console(highlight=False), contracts, seed, scenario, fresh)
 
 
@@ -55,7 +61,8 @@ def show(console: Console, contracts: int | None, seed: int | None, scenario: st
         runner.prepare({s.pool: s.seats for s in project.systems.values()}, connections)
         with console.status("Creating IS-U and CRM ...") as status:
             wanted = grounds.wanted(project.scenario(scenario), contracts, seed)
-            manifest = grounds.stand(connections, wanted, console.print, status.update)
+            manifest = grounds.stand(connections, wanted, console.print, status.update, scenario)
+            business = Business(connections)
         with console.status("Airflow is getting ready ..."):
             runner.wait_ready()
         first = run(console, runner, scenario, "The initial download")
@@ -64,30 +71,76 @@ def show(console: Console, contracts: int | None, seed: int | None, scenario: st
         with open_desk(scenario=scenario, gate="off") as desk:
             promises.append(verdict.of_defects(console, manifest, desk.ledger, first["run"]))
         if verdict.written(first):
-            second = run(console, runner, scenario, "The same again: nothing may be written")
+            title = "The same again, while IS-U goes on working: nothing may be written"
+            second = run(console, runner, scenario, title, business.meanwhile)
             promises.append(verdict.of_second_run(second))
         else:
             console.print("Everything stood there already, so this was the second run: it wrote nothing.")
+        promises += both(console, runner, scenario, business)
     verdict.tell(console, promises)
     look_next(console, first, manifest, runner.log)
     if not all(promise.kept for promise in promises):
         raise DataError("the demo did not end as promised; the lines marked with ✗ say where")
 
 
-def run(console: Console, runner: Runner, scenario: str, title: str) -> dict[str, Any]:
-    """Run the DAG once, show how far it is, and return its summary; raises DataError when it failed."""
+def both(console: Console, runner: Runner, scenario: str, business: Business) -> list[verdict.Promise]:
+    """Play the day, keep both sides in step twice, and say what became of it; raises DataError when a run failed."""
+    console.print()
+    console.rule("[bold]A day of business on both sides", align="left")
+    with console.status("People are at work ..."):
+        business.rest()
+    with business.watched() as witness, open_desk(scenario=scenario, gate="off") as desk:
+        console.print(
+            f"{business.changes:,} partners, accounts and contracts were changed in IS-U, in CRM or in both. Change "
+            "pointers tell of them, also where nobody stamped the change. Airflow runs contract_sync:\n"
+        )
+        began = time.monotonic()
+        first = both_ways.rounds_of(desk, synchronize(console, runner, scenario))
+        both_ways.show_rounds(console, first, time.monotonic() - began)
+        both_ways.show_held(console, desk, command())
+        again = both_ways.rounds_of(desk, synchronize(console, runner, scenario))
+        with console.status("A witness looks at both sides ..."):
+            agreement = both_ways.agreement(witness, desk)
+            fared = witness.account(business.days, both_ways.owners(desk))
+    both_ways.show_day(console, fared)
+    both_ways.show_agreement(console, agreement)
+    return both_ways.promises(fared, agreement, first, again)
+
+
+def synchronize(console: Console, runner: Runner, scenario: str) -> str:
+    """Run `contract_sync` once and return its id; raises DataError when it failed."""
+    with console.status("Both sides are being brought in step ..."):
+        begun = runner.begin({"scenario": scenario}, dag="contract_sync")
+        ended = runner.ended()
+    refuse_failed(ended, begun, runner)
+    return begun
+
+
+def refuse_failed(ended: dict[str, Any], begun: str, runner: Runner) -> None:
+    """Raise DataError with the tasks that failed and why."""
+    if ended["result"] != "success":
+        failed = "\n".join(f"  {task}: {why}" for task, why in ended["failed"].items())
+        raise DataError(f"the run {begun} failed in Airflow:\n{failed}\nAirflow's own log: {runner.log}")
+
+
+def run(
+    console: Console, runner: Runner, scenario: str, title: str, meanwhile: Callable[[], None] = lambda: None
+) -> dict[str, Any]:
+    """Run the download once, show how far it is, and return its summary; raises DataError when it failed.
+
+    `meanwhile` is done while it runs.
+    """
     console.print()
     console.rule(f"[bold]{title}", align="left")
     with open_desk(scenario=scenario, gate="off") as desk:
         begun = runner.begin({"scenario": scenario, "mode": "full"})
         try:
+            meanwhile()
             ended = follow(console, desk, runner, begun)
         except KeyboardInterrupt:
             give_up(begun, "stopped by hand")
             raise
-        if ended["result"] != "success":
-            failed = "\n".join(f"  {task}: {why}" for task, why in ended["failed"].items())
-            raise DataError(f"the run {begun} failed in Airflow:\n{failed}\nAirflow's own log: {runner.log}")
+        refuse_failed(ended, begun, runner)
         return summary(desk, begun)
 
 

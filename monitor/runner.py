@@ -65,6 +65,12 @@ class Runner:
         self._ask({"params": dict(params), "at": at, "dag": dag})
         return str(self.hear(PATIENCE)["run"])
 
+    def ended(self) -> dict[str, Any]:
+        """Wait until the run that was begun has ended, and return how."""
+        while True:
+            with suppress(queue.Empty):
+                return self.hear(PATIENCE)
+
     def hear(self, seconds: float) -> dict[str, Any]:
         """Return the next answer; raises queue.Empty after so many seconds, SystemUnavailable when it has ended."""
         said = self.answers.get(timeout=seconds)
