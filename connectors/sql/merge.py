@@ -236,10 +236,12 @@ def write_rows(
         indexed = wanted.shape.indexed(wanted.key)
         # As in `looked_up`: changed rows are few beside the table, so they find it by its index.
         session.execute(f"SET LOCAL enable_hashjoin TO {'off' if indexed else 'DEFAULT'}")
+        # Nobody knows statistics of the stage; the limit is all of it, and tells the planner how few rows come.
+        few = f"LIMIT {len(plan.fresh) - int(plan.fresh.sum())}"
         session.execute(
             f"WITH s AS MATERIALIZED (SELECT s.*{''.join(f', d.keep{i}' for i in range(len(plan.keep)))} {source} "
-            f"WHERE NOT d.fresh AND {within}) UPDATE {target(wanted.shape)} t SET {', '.join(_assignments(stage))} "
-            f"FROM s WHERE {matched(stage, settings, wanted.key)}"
+            f"WHERE NOT d.fresh AND {within} {few}) UPDATE {target(wanted.shape)} t "
+            f"SET {', '.join(_assignments(stage))} FROM s WHERE {matched(stage, settings, wanted.key)}"
         )
         session.execute("SET LOCAL enable_hashjoin TO DEFAULT")
 

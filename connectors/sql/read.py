@@ -34,9 +34,20 @@ def postgres_conditions(query: Resolved, where: Where) -> Iterator[list[str]]:
     for block in key_blocks(query, where, KEY_BLOCK):
         arrays = [array_literal(values, kind) for values, kind in zip(block, kinds, strict=True)]
         if len(arrays) == 1:
-            yield [f"{query.keys[0]} = ANY ({arrays[0]})"]
+            yield [f"{query.keys[0]} = ANY ({_looked_up(query, arrays[0])})"]
         else:
             yield [f"({', '.join(query.keys)}) IN (SELECT * FROM unnest({', '.join(arrays)}))"]
+
+
+def _looked_up(query: Resolved, array: str) -> str:
+    """Return an array of keys so that the planner does not look into it where an index finds them.
+
+    It would weigh every key against its statistics, which takes longer than the look-ups (15 ms for 1,000 keys), and
+    scan joined tables whole once that seems cheaper.  Without an index it has to see the keys, to hash them.
+    """
+    names = [query.column(ref).name for ref in query.query.key]
+    indexed = query.shapes[query.query.root.alias].indexed(names)
+    return f"ARRAY(SELECT unnest({array}))" if indexed else array
 
 
 def key_blocks(query: Resolved, where: Keys, size: int) -> Iterator[list[pa.Array]]:

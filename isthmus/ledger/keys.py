@@ -167,14 +167,17 @@ class Keys:
             yield pa.record_batch([pa.array(left, pa.string()), pa.array(right, pa.string())], ["source", "target"])
             after = left[-1]
 
-    def count(self, object: str, system: str) -> int:
-        """Count the things of an object that bear a confirmed key in a system."""
+    def count(self, object: str, system: str, upto: int | None = None) -> int:
+        """Count the things of an object that bear a confirmed key in a system; with `upto` at most so many."""
         name = leaf_name(object, system)
         with self._database.transaction() as connection:
             if not self._leaves.exists(connection, name):
                 return 0
             what = "count(*)" if is_indexed(connection, name) else "count(DISTINCT (client, key))"
-            statement = sql.SQL(f"SELECT {what} FROM {{}} WHERE state = 'c'").format(leaf(name))
+            rows = sql.SQL("SELECT client, key FROM {} WHERE state = 'c' LIMIT {}").format(
+                leaf(name), sql.Literal(upto)
+            )
+            statement = sql.SQL(f"SELECT {what} FROM ({{}}) k").format(rows)
             row = raw(connection).execute(statement).fetchone()
         return int(row[0]) if row else 0
 

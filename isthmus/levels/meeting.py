@@ -8,6 +8,7 @@ pairs nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from isthmus.ledger import Ledger
-from isthmus.levels.pair import Pair, Seen, Side, aligned, see
+from isthmus.levels.pair import Name, Pair, Seen, Side, aligned, see
 from isthmus.levels.three_way import filled, nulls
 
 
@@ -72,9 +73,11 @@ def meet(pair: Pair, ids: pa.Array, reported: Mapping[str, pa.Array], ledger: Le
         for side in (pair.source, pair.target)
     }
     paired = ~nulls(known["source"]) & ~nulls(known["target"])
-    source = see(pair.source, keys["source"])
-    keys["target"] = pc.coalesce(keys["target"], evidence(source, pair.target))
-    target = see(pair.target, keys["target"])
+    source, target = see_both(pair, keys)
+    found = evidence(source, pair.target)
+    if filled(pc.is_valid(found))[nulls(keys["target"])].any():
+        keys["target"] = pc.coalesce(keys["target"], found)
+        target = see(pair.target, keys["target"])
     found = evidence(target, pair.source)
     if filled(pc.is_valid(found))[nulls(keys["source"])].any():
         keys["source"] = pc.coalesce(keys["source"], found)
@@ -92,6 +95,13 @@ def meet(pair: Pair, ids: pa.Array, reported: Mapping[str, pa.Array], ledger: Le
         doubts=Doubts(pa.nulls(len(ids), pa.string()), pa.nulls(len(ids), pa.float64())),
     )
     return without_doubles(recognised(pair, met, ledger), pair)
+
+
+def see_both(pair: Pair, keys: Mapping[Name, pa.Array]) -> tuple[Seen, Seen]:
+    """Read both sides at the same time: each waits for a server of its own."""
+    with ThreadPoolExecutor(1, thread_name_prefix="target") as beside:
+        target = beside.submit(see, pair.target, keys["target"])
+        return see(pair.source, keys["source"]), target.result()
 
 
 def evidence(seen: Seen, other: Side) -> pa.Array:

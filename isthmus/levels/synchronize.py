@@ -199,7 +199,7 @@ def carry_claim(pair: Pair, claimed: ClaimedKeys, desk: Desk, run: str, so_far: 
     ledger.queue.heartbeat(claimed)
     written: dict[Name, tuple[Wanted, Outcome]] = {}
     told: dict[str, list[pa.Table]] = {"source": [EXCEPTIONS.empty_table()], "target": [EXCEPTIONS.empty_table()]}
-    allowance = None if approved(pair, ledger) else allowed(pair, ledger, so_far)
+    allowance = None if approved(pair, ledger) else allowed(pair, ledger, so_far, len(met.ids))
     for name in SIDES:
         want, waiting = wanted(pair, pair.side(name), met, found.merged, found.create[name], ledger)
         told[name].append(waiting)
@@ -242,11 +242,16 @@ def write(pair: Pair, want: Wanted, claimed: ClaimedKeys, ledger: Ledger, run: s
         raise
 
 
-def allowed(pair: Pair, ledger: Ledger, so_far: Counter[str]) -> int:
-    """Return how many more rows this run may change unasked."""
-    held = ledger.keys.count(pair.object, pair.target.system)
+def allowed(pair: Pair, ledger: Ledger, so_far: Counter[str], size: int) -> int:
+    """Return how many more rows this run may change unasked, or that it may change all `size` of a set.
+
+    No more keys are counted than it takes to tell: a guard of 10,000 changes does not count millions of things.
+    """
     changed = so_far["updated_source"] + so_far["updated_target"]
-    return max(0, max(MASS_CHANGE_FLOOR, int(pair.flow.mass_change * held)) - changed)
+    share = pair.flow.mass_change
+    enough = int((changed + size) / share) + 1 if share else 1
+    held = ledger.keys.count(pair.object, pair.target.system, enough)
+    return max(0, max(MASS_CHANGE_FLOOR, int(share * held)) - changed)
 
 
 # --- settle -------------------------------------------------------------------------------------------------------
