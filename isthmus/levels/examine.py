@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from isthmus.ledger import Ledger
 from isthmus.levels.meeting import Met
 from isthmus.levels.pair import WAYS, Name, Pair, Seen, aligned
+from isthmus.levels.parts import with_parts
 from isthmus.levels.promise import kept
 from isthmus.levels.three_way import (
     HELD,
@@ -41,7 +42,8 @@ class Examined:
     """What becomes of a set of things; masks are aligned with it.
 
     `create` tells per side which things get a row there, `vanished` which rows are gone that were there.  `refused`
-    are things that may not be created on the side that lacks them.  `usable` leaves out what nobody may touch.
+    are things that may not be created on the side that lacks them, `made_again` things of which a part is made anew
+    there.  `usable` leaves out what nobody may touch.
     """
 
     met: Met
@@ -54,6 +56,7 @@ class Examined:
     usable: np.ndarray
     imaged: np.ndarray
     resting: np.ndarray  # on a promise: what is known of them was written by a worker that could not settle it
+    made_again: Mapping[str, np.ndarray]
 
 
 def examine(pair: Pair, met: Met, ledger: Ledger) -> Examined:
@@ -66,10 +69,11 @@ def examine(pair: Pair, met: Met, ledger: Ledger) -> Examined:
     create, vanished, uncreated = presence(pair, met, usable)
     views, base = reconciled(pair, views, base, create, vanished)
     merged = merge(pair.policies, views["source"], views["target"], base, decisions(pair, met, views, ledger))
+    merged, again = with_parts(pair, met, views, base, merged)
     merged = {name: confined(item, usable) for name, item in merged.items()}
     merged = alone(lawful(pair, met, views, base, merged), base)
     there = np.asarray(pc.fill_null(image.column("there"), False))
-    return Examined(met, views, base, merged, create, vanished, uncreated, usable, there, resting)
+    return Examined(met, views, base, merged, create, vanished, uncreated, usable, there, resting, again)
 
 
 def base_of(pair: Pair, image: pa.RecordBatch) -> Base:

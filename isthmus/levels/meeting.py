@@ -128,6 +128,7 @@ def recognised(pair: Pair, met: Met, ledger: Ledger) -> Met:
         )
     )
     own = pc.coalesce(pc.coalesce(left, right), birth(pair, met, rows, ledger))
+    second = another(pair, met, rows, own, ledger)
     spread = np.full(len(met.ids), -1)
     spread[rows] = np.arange(len(rows))
     ids = pc.if_else(pa.array(asked), aligned(own, spread), met.ids)
@@ -135,7 +136,17 @@ def recognised(pair: Pair, met: Met, ledger: Ledger) -> Met:
     taken[rows] = clash
     said = f"the key map knows both keys as two different things of {pair.object}"
     wrong = pc.if_else(pa.array(taken), pa.scalar(said), disagreeing(pair, met, pa.array(~taken)))
-    return replace(met, ids=ids, wrong=wrong)
+    return replace(met, ids=ids, wrong=pc.coalesce(wrong, aligned(second, spread)))
+
+
+def another(pair: Pair, met: Met, rows: np.ndarray, own: pa.Array, ledger: Ledger) -> pa.Array:
+    """Say which rows name a counterpart that has another one by the key map: a second row of one thing."""
+    wrong = pa.nulls(len(rows), pa.string())
+    for side in (pair.source, pair.target):
+        known, key = ledger.keys.of_ids(pair.object, side.system, own), met.key(side.name).take(pa.array(rows))
+        text = f"another {pair.object} of {side.system} is the counterpart already; this one names it a second time"
+        wrong = pc.if_else(pc.fill_null(pc.not_equal(known, key), False), pa.scalar(text), wrong)
+    return wrong
 
 
 def birth(pair: Pair, met: Met, rows: np.ndarray, ledger: Ledger) -> pa.Array:

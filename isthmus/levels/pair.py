@@ -133,7 +133,7 @@ def compile_pair(
         flow=flow,
         source=Side("source", flow.source, there.source_client, plans[0], back),
         target=Side("target", flow.target, there.target_client, plans[1], there),
-        policies=fixed_keys(policies(project.catalogue, scenario, flow, *plans), *plans),
+        policies=fixed_keys(policies(project.catalogue, scenario, flow, *plans), plans, (back, there)),
         refusals=refusals(project.catalogue, flow.object, setting(scenario.switches, today)),
         back_office="target" if scenario.roles.get("back_office") == flow.target else "source",
         match=project.catalogue.models[flow.object].match,
@@ -157,11 +157,24 @@ def keyed(plan: ReadPlan, route: Route) -> ReadPlan:
     return replace(plan, lists=(), query=replace(plan.query, columns=(*plan.query.columns, *fresh))).stamped()
 
 
-def fixed_keys(found: tuple[FieldPolicy, ...], source: ReadPlan, target: ReadPlan) -> tuple[FieldPolicy, ...]:
-    """Fields that identify a row on a side are not written there: another key would be another thing."""
+def fixed_keys(
+    found: tuple[FieldPolicy, ...], plans: tuple[ReadPlan, ReadPlan], routes: tuple[Route, Route]
+) -> tuple[FieldPolicy, ...]:
+    """Fields that identify a row on a side are not written there: another key would be another thing.
+
+    `plans` and `routes` are the source's and the target's.  The keys of optional parts may change: another part then
+    takes the place of the former one.
+    """
     keys = [
         {item.name for item in plan.fields if set(item.pipe.columns) & set(plan.key.columns)}
-        for plan in (source, target)
+        | {
+            column.filling.name
+            for table in route.write.tables
+            if not table.list and not table.optional
+            for column in table.columns
+            if column.role == "key" and column.filling.kind == "field"
+        }
+        for plan, route in zip(plans, routes, strict=True)
     ]
     return tuple(
         replace(

@@ -201,7 +201,8 @@ def carry_claim(pair: Pair, claimed: ClaimedKeys, desk: Desk, run: str, so_far: 
     told: dict[str, list[pa.Table]] = {"source": [EXCEPTIONS.empty_table()], "target": [EXCEPTIONS.empty_table()]}
     allowance = None if approved(pair, ledger) else allowed(pair, ledger, so_far, len(met.ids))
     for name in SIDES:
-        want, waiting = wanted(pair, pair.side(name), met, found.merged, found.create[name], ledger)
+        create, parts = found.create[name], found.made_again[name]
+        want, waiting = wanted(pair, pair.side(name), met, found.merged, create, ledger, parts)
         told[name].append(waiting)
         if want is not None:
             rest = resting_on(met.ids, found.base, want.rows[found.resting[want.rows]])

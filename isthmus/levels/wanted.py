@@ -20,7 +20,7 @@ from isthmus.levels.meeting import Met
 from isthmus.levels.package import digest, promised
 from isthmus.levels.pair import OTHER, Pair, Seen, Side, aligned
 from isthmus.levels.resolve import constant, parked
-from isthmus.levels.three_way import FieldMerge
+from isthmus.levels.three_way import FieldMerge, nulls
 from isthmus.mapping.plan import REMARKS, Records, WritePlan, WriteTable
 from isthmus.mapping.writing import Identity, Written, spell
 
@@ -57,12 +57,19 @@ class Wanted:
 
 
 def wanted(
-    pair: Pair, side: Side, met: Met, merged: Mapping[str, FieldMerge], create: np.ndarray, ledger: Ledger
+    pair: Pair,
+    side: Side,
+    met: Met,
+    merged: Mapping[str, FieldMerge],
+    create: np.ndarray,
+    ledger: Ledger,
+    parts: np.ndarray | None = None,
 ) -> tuple[Wanted | None, pa.Table]:
     """Spell what one side shall hold; None when nothing is to be written there.
 
-    `create` tells which things get a row there.  The table tells which things wait for a parent that the side does
-    not know yet (`EXCEPTIONS`, key of the other side); they are left out.
+    `create` tells which things get a row there, `parts` of which a part that was there is made again.  The table
+    tells which things wait for a parent that the side does not know yet (`EXCEPTIONS`, key of the other side); they
+    are left out.
     """
     travels = {name: item.to_source if side.name == "source" else item.to_target for name, item in merged.items()}
     mask = np.logical_or.reduce([create, *travels.values()])
@@ -92,7 +99,7 @@ def wanted(
         written, identity = spelled(side, records, identity.take(pa.array(keep)), ledger)
     moved = {name: mask[rows] for name, mask in travels.items()}
     written = replace(written, tables=as_they_stand(side, seen, written, rows, moved))
-    made_again = (met.paired & ~seen.there)[rows]
+    made_again = ((met.paired & ~seen.there) | (False if parts is None else parts))[rows]
     stood = (*standing(side, seen, written, rows, made_again, identity), *histories(side, identity))
     return Wanted(side, rows, records, identity, written, stood), told
 
@@ -218,9 +225,11 @@ def as_they_stand(
     """Write every row that stood under the key it has there, however oddly that is spelled, unless the key travels."""
     plans = [table for table in side.route.write.tables if not table.list]
     tables = list(written.tables)
+    left: list[TableRows] = []
     for number, plan in enumerate(plans):
         batch = tables[number].rows
         place = np.asarray(batch.column("position"))
+        left += left_behind(side, seen, plan, tables[number], rows, moved)
         for column in plan.columns:
             name = column.column.column
             raw = raw_name(seen, plan.alias, name)
@@ -235,7 +244,33 @@ def as_they_stand(
                 batch.schema.names.index(name), name, pc.coalesce(stood.cast(spelled_.type), spelled_)
             )
         tables[number] = replace(tables[number], rows=batch)
-    return tuple(tables)
+    return (*tables, *left)
+
+
+def left_behind(
+    side: Side, seen: Seen, plan: WriteTable, table: TableRows, rows: np.ndarray, moved: Mapping[str, np.ndarray]
+) -> Iterator[TableRows]:
+    """Yield the rows of a part that a row under another key replaces: they stay, without what marked them as the one.
+
+    A partner who gets another standard address keeps the former one, which is the standard no more.
+    """
+    source = next((item for item in side.plan.query.sources if item.alias == plan.alias), None)
+    marks = [term.left.column for term in source.on if isinstance(term.right, str)] if source and plan.optional else []
+    keys = {name.casefold() for name in table.key}
+    marks = [name for name in marks if name.casefold() not in keys]
+    fills = [c.filling.name for c in plan.columns if c.role == "key" and c.filling.kind == "field"]
+    travels = [moved[name] for name in fills if name in moved]
+    if not marks or not travels:
+        return
+    place = np.asarray(table.rows.column("position"))
+    stood = {name: seen.raw_column(raw_name(seen, plan.alias, name) or f"{plan.alias}.{name}") for name in table.key}
+    hit = place[np.logical_or.reduce(travels)[place]]
+    hit = hit[np.logical_and.reduce([~nulls(stood[name])[rows[hit]] for name in table.key])]
+    if len(hit):
+        columns = {name: stood[name].take(pa.array(rows[hit])) for name in table.key}
+        columns |= {name: pa.repeat(pa.scalar(""), len(hit)) for name in marks}
+        columns["position"] = pa.array(hit.astype(np.int32))
+        yield TableRows(table.table, pa.RecordBatch.from_pydict(columns), table.key, tuple(marks))
 
 
 def standing(

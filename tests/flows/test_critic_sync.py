@@ -6,7 +6,7 @@ import pytest
 
 from tests.flows.conftest import Build
 from tests.flows.house import House
-from tests.flows.test_synchronize import edit, in_step, sync, writes
+from tests.flows.test_synchronize import edit, in_step, partners, sync, writes
 
 ADDRESS = (
     "SELECT a.addrnumber, c.street, c.city1 FROM but020 a JOIN adrc c ON c.client = a.client "
@@ -78,3 +78,79 @@ def test_one_person_with_one_number_and_two_guids_is_one(house: House) -> None:
     edit(house, "crm", "0005550001", name_first="Johann")
     assert writes(sync(house)) == {"updated_source": 1}
     assert house.one("isu", "SELECT name_first FROM but000 WHERE partner = '0005550001'") == "Johann"
+
+
+def test_a_second_item_of_one_contract_is_found_and_not_taken_for_it(house: House) -> None:
+    (guid,) = house.ask("crm", "SELECT guid FROM crmd_isuexta4 WHERE a4quotation = '' AND a4isucontr <> '' LIMIT 1")[0]
+    for table in ("crmd_isuexta4", "crmd_orderadm_i"):
+        house.tell(
+            "crm",
+            f"INSERT INTO {table} SELECT (jsonb_populate_record(t, jsonb_build_object('guid', %s::text))).* "
+            f"FROM {table} t WHERE guid = %s",
+            "\\x" + "dd" * 16,
+            guid,
+        )
+    stamp = f"{house.clock():%Y%m%d%H%M%S}"
+    house.tell("crm", "UPDATE crmd_orderadm_i SET changed_at = %s WHERE guid = %s", stamp, bytes.fromhex("dd" * 16))
+    for _ in range(2):
+        counts = sync(house)
+        assert writes(counts) == {}
+        assert conflicts(house, "disagrees") == 1
+    assert "renamed" not in counts
+
+
+def address(house: House, partner: str) -> list[list[tuple[str, ...]]]:
+    return [house.ask(system, ADDRESS, partner) for system in ("isu", "crm")]
+
+
+def test_another_standard_address_takes_the_place_of_the_former_one(house: House) -> None:
+    (one,) = partners(house, 1)
+    house.tell("isu", "UPDATE but020 SET xdfadr = '' WHERE partner = %s", one)
+    live_at(house, "isu", one, "0088000099", "Neuer Weg")
+    edit(house, "isu", one)
+    assert writes(sync(house)) == {"updated_target": 1}
+    assert address(house, one) == [[("0088000099", "Neuer Weg", "Wien")]] * 2
+    assert writes(sync(house)) == {}
+
+
+def test_an_address_that_crm_lost_comes_back_and_empties_nothing(house: House) -> None:
+    (one,) = partners(house, 1)
+    stood = house.ask("isu", ADDRESS, one)
+    house.tell("crm", "DELETE FROM but020 WHERE partner = %s", one)
+    edit(house, "crm", one)
+    assert writes(sync(house)) == {"updated_target": 1}
+    assert address(house, one) == [stood, stood]
+    assert writes(sync(house)) == {}
+
+
+def test_an_address_that_isu_removed_is_told_of_and_stays_in_crm(house: House) -> None:
+    (one,) = partners(house, 1)
+    stood = house.ask("crm", ADDRESS, one)
+    house.tell("isu", "DELETE FROM but020 WHERE partner = %s", one)
+    edit(house, "isu", one)
+    for _ in range(2):
+        assert writes(sync(house)) == {}
+        assert address(house, one) == [[], stood]
+        assert conflicts(house, "refused") == 1
+
+
+@pytest.mark.parametrize("system", ["isu", "crm"])
+def test_a_first_address_arrives_on_the_other_side(house: House, system: str) -> None:
+    enter(house, system, "0007550001", "Huber", "Hans", "19501010")
+    sync(house)
+    live_at(house, system, "0007550001", "0087000011", "Erste Gasse")
+    edit(house, system, "0007550001")
+    assert sum(writes(sync(house)).values()) == 1
+    assert address(house, "0007550001") == [[("0087000011", "Erste Gasse", "Wien")]] * 2
+    assert writes(sync(house)) == {}
+
+
+def test_a_number_edited_where_it_is_the_rows_key_makes_no_second_row(house: House) -> None:
+    (one,) = partners(house, 1)
+    for table in ("but000", "but020"):
+        house.tell("crm", f"UPDATE {table} SET partner = '0009999999' WHERE partner = %s", one)
+    edit(house, "crm", "0009999999")
+    before = house.one("crm", "SELECT count(*) FROM but000")
+    assert writes(sync(house)) == {}
+    assert house.one("crm", "SELECT count(*) FROM but000") == before
+    assert conflicts(house, "refused") == 1
