@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.airflow, pytest.mark.slow]
 
 @dataclass(frozen=True)
 class Day:
-    """What the demo tells at its end: how every change fared, how both sides stand, what the first and the last run did."""
+    """What the demo tells at its end: how every change fared, how both sides stand, what first and last run did."""
 
     witness: Witness
     business: Business
@@ -37,7 +37,7 @@ class Day:
 
 @pytest.fixture(scope="module")
 def day(airflow: Airflow, first: Ended, ground: Ground) -> Iterator[Day]:
-    """A day in two parts, then three synchronizations: the second may still tell IS-U what CRM numbered in the first."""
+    """A day in two parts, then three synchronizations: by the second IS-U hears what CRM numbered in the first."""
     business = Business(ground.connections)
     assert airflow.run(dag="contract_sync").answer["result"] == "success"
     with pytest.MonkeyPatch.context() as patch:
