@@ -81,7 +81,8 @@ def status() -> None:
     for flow in flows:
         state = f"paused by {flow.paused_by}: {flow.paused_why}" if flow.paused else flow.state
         state = f"{state}, draining" if flow.draining else state
-        counts = [f"{held.get((flow.flow, kind), 0):,}" for kind in ("rejected", "parked")]
+        ways = both_ways([flow.flow])
+        counts = [f"{sum(held.get((way, kind), 0) for way in ways):,}" for kind in ("rejected", "parked")]
         rows.append([flow.flow, state, flow.watermark or "", flow.last_run or "", *counts])
     show("Flows", ["flow", "state", "watermark", "last run", "rejected", "parked"], rows)
 
@@ -233,9 +234,15 @@ def named(ledger: Ledger, name: str) -> list[str]:
     return meant
 
 
+def both_ways(flows: Sequence[str]) -> list[str]:
+    """Return flows and the ways back, under which a synchronized flow tells what did not reach its source."""
+    back = [f"{object_of(flow)}.{'.'.join(reversed(flow.split('.')[1:]))}" for flow in flows]
+    return sorted({*flows, *back})
+
+
 def _held(flow: str, kind: str, limit: int) -> list[RowException]:
     with open_ledger() as ledger:
-        names: Sequence[str | None] = named(ledger, flow) if flow else [None]
+        names: Sequence[str | None] = both_ways(named(ledger, flow)) if flow else [None]
         found = [
             held for name in names for held in ledger.exceptions.list(name, limit=limit, kind=kind, open_only=True)
         ]

@@ -6,7 +6,7 @@ leaves the thing waiting. An entry never goes without having been settled at the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -154,6 +154,19 @@ class Queue:
             held = {"epoch": epoch, "flow": flow, "worker": worker, "keys": count, "now": now, "until": now + lease}
             driver.execute(_HOLD, held)
         return _claimed(flow, epoch, worker, columns, lease, held["now"])
+
+    def holders(self, flow: str) -> dict[int, str]:
+        """Return the claims of a flow that are held, as the worker of each epoch."""
+        held = "SELECT epoch, worker FROM ledger.claims WHERE flow = %s AND state = 'held' ORDER BY epoch"
+        with self._database.transaction() as connection:
+            return dict(raw(connection).execute(held, [flow]).fetchall())
+
+    def expire(self, flow: str, epochs: Sequence[int]) -> None:
+        """End leases whose workers are known to be dead: what they held waits again from the next claim on."""
+        ended = "UPDATE ledger.claims SET lease_until = %s WHERE flow = %s AND epoch = ANY(%s) AND state = 'held'"
+        with self._database.transaction() as connection:
+            past = self._database.now() - timedelta(seconds=1)
+            raw(connection).execute(ended, [past, flow, sorted(epochs)])
 
     def heartbeat(self, claimed: ClaimedKeys) -> None:
         """Extend the lease from now on; raises ConflictError when the claim is void."""

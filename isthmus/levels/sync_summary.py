@@ -31,7 +31,10 @@ def print_rounds(rounds: Sequence[Round], sides: Mapping[str, tuple[str, str]], 
             console.print(f"  {found.flow} did not run: {found.waits}", highlight=False)
     held = sum(found.counts.get("conflicts", 0) for found in rounds)
     if held:
-        console.print(f"  {held:,} conflicts wait for a person: `isthmus conflicts list`", highlight=False)
+        console.print(
+            f"  {held:,} conflicts of what was compared wait for a person: `isthmus conflicts list` shows all",
+            highlight=False,
+        )
 
 
 def _table(rounds: Sequence[Round], source: str, target: str) -> Table:

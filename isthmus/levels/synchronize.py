@@ -31,7 +31,7 @@ from isthmus.levels.meeting import Met
 from isthmus.levels.package import refused
 from isthmus.levels.pair import WAYS, Name, Pair, opened_pair
 from isthmus.levels.promise import promise, resting_on
-from isthmus.levels.replicate import MASS_CHANGE, MASS_CHANGE_FLOOR, refuse_paused
+from isthmus.levels.replicate import MASS_CHANGE, MASS_CHANGE_FLOOR, died, refuse_paused
 from isthmus.levels.resolve import constant, rejected
 from isthmus.levels.three_way import filled, nulls
 from isthmus.levels.wanted import Wanted, wanted
@@ -163,6 +163,9 @@ def release(pair: Pair, ledger: Ledger, run: str) -> int:
 def drain(desk: Desk, pair: Pair, run: str) -> Counter[str]:
     """Carry what is queued; what goes back because a side changed meanwhile is tried again a few times."""
     counts: Counter[str] = Counter()
+    dead = [epoch for epoch, who in desk.ledger.queue.holders(pair.name).items() if died(who, desk.name)]
+    if dead:  # nobody waits for the lease of a process that is no more
+        desk.ledger.queue.expire(pair.name, dead)
     for _ in range(ROUNDS):
         before = counts["again"] + counts["renamed"]
         upto = desk.ledger.queue.depth(pair.name).last_place

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from tests.flows.conftest import Build
 from tests.flows.house import House
 from tests.flows.test_synchronize import edit, in_step, partners, sync, writes
+from tests.flows.test_synchronize_killed import synchronizer
 
 ADDRESS = (
     "SELECT a.addrnumber, c.street, c.city1 FROM but020 a JOIN adrc c ON c.client = a.client "
@@ -154,3 +157,11 @@ def test_a_number_edited_where_it_is_the_rows_key_makes_no_second_row(house: Hou
     assert writes(sync(house)) == {}
     assert house.one("crm", "SELECT count(*) FROM but000") == before
     assert conflicts(house, "refused") == 1
+
+
+def test_what_a_killed_worker_held_is_taken_over_at_once(house: House) -> None:
+    (one,) = partners(house, 1)
+    edit(house, "crm", one, name_first="Crm")
+    assert synchronizer(house, "after claim") == -signal.SIGKILL
+    assert synchronizer(house) == 0
+    assert house.one("isu", "SELECT name_first FROM but000 WHERE partner = %s", one) == "Crm"
