@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 
 from isthmus.ledger import CONFLICTS
 from isthmus.levels.examine import Examined, shown
+from isthmus.levels.meeting import evidence
 from isthmus.levels.pair import Pair
 from isthmus.levels.resolve import constant
 from isthmus.levels.three_way import FieldMerge, nulls
@@ -16,7 +17,7 @@ from isthmus.mapping.policy import DELETED
 
 def conflicts(pair: Pair, found: Examined, left_out: np.ndarray) -> pa.Table:
     """Lay out everything that is held in a set of things (`CONFLICTS`); `left_out` goes back to the queue anyway."""
-    tables = [CONFLICTS.empty_table(), disagreements(found), doubtful(pair, found)]
+    tables = [CONFLICTS.empty_table(), disagreements(pair, found), doubtful(pair, found)]
     for item in found.merged.values():
         mask = (item.held | item.refused) & ~left_out
         if mask.any():
@@ -48,8 +49,8 @@ def held_field(found: Examined, item: FieldMerge, rows: np.ndarray) -> pa.Table:
     return pa.Table.from_arrays([said[column.name] for column in CONFLICTS], schema=CONFLICTS)
 
 
-def disagreements(found: Examined) -> pa.Table:
-    """Lay out things whose two sides name other counterparts than each other."""
+def disagreements(pair: Pair, found: Examined) -> pa.Table:
+    """Lay out things whose two sides name other counterparts than each other; a side's value is whom it names."""
     rows = np.flatnonzero(~nulls(found.met.wrong) & ~found.met.absorbed)
     picked, size = pa.array(rows), len(rows)
     said = {
@@ -58,6 +59,8 @@ def disagreements(found: Examined) -> pa.Table:
         "kind": constant("disagrees", size),
         "source_key": found.met.source_key.take(picked),
         "target_key": found.met.target_key.take(picked),
+        "source_value": evidence(found.met.source, pair.target).take(picked),
+        "target_value": evidence(found.met.target, pair.source).take(picked),
         "because": found.met.wrong.take(picked),
         "score": pa.nulls(size, pa.float64()),
     }

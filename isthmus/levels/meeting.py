@@ -129,6 +129,7 @@ def recognised(pair: Pair, met: Met, ledger: Ledger) -> Met:
     )
     own = pc.coalesce(pc.coalesce(left, right), birth(pair, met, rows, ledger))
     second = another(pair, met, rows, own, ledger)
+    own = pc.if_else(pc.is_valid(second), met.ids.take(pa.array(rows)), own)  # told of under an id of its own
     spread = np.full(len(met.ids), -1)
     spread[rows] = np.arange(len(rows))
     ids = pc.if_else(pa.array(asked), aligned(own, spread), met.ids)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import compress
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
@@ -40,23 +41,30 @@ def print_rounds(rounds: Sequence[Round], sides: Mapping[str, tuple[str, str]], 
 def _table(rounds: Sequence[Round], source: str, target: str) -> Table:
     title = "In step (things, and in brackets the fields that travelled)"
     table = Table(title=title, title_justify="left", header_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("object", no_wrap=True)
     shown = (SHOWN.get(what, what) for what in OWN)
-    for name in ("polled", "compared", f"to {target}", f"to {source}", "new", *shown, "lag"):
+    always = ("compared", f"to {target}", f"to {source}")
+    names = ("polled", *always, "new", *shown, "lag")
+    rows = [_cells(found) for found in rounds]
+    told = [any(row[place] != "·" for row in rows) or name in always for place, name in enumerate(names)]
+    table.add_column("object", no_wrap=True)
+    for name in compress(names, told):  # what did not happen takes no room
         table.add_column(name, justify="right", no_wrap=True)
-    for found in rounds:
-        counts = {**found.counts, "held": found.counts.get("conflicts", 0) - found.counts.get("refused", 0)}
-        table.add_row(
-            object_of(found.flow),
-            number(both(counts, "polled")),
-            number(counts.get("things", 0)),
-            travelled(counts, "target"),
-            travelled(counts, "source"),
-            number(both(counts, "created")),
-            *(number(counts.get(what, 0)) for what in OWN),
-            duration(found.lag_seconds),
-        )
+    for found, row in zip(rounds, rows, strict=True):
+        table.add_row(object_of(found.flow), *compress(row, told))
     return table
+
+
+def _cells(found: Round) -> tuple[str, ...]:
+    counts = {**found.counts, "held": found.counts.get("conflicts", 0) - found.counts.get("refused", 0)}
+    return (
+        number(both(counts, "polled")),
+        number(counts.get("things", 0)),
+        travelled(counts, "target"),
+        travelled(counts, "source"),
+        number(both(counts, "created")),
+        *(number(counts.get(what, 0)) for what in OWN),
+        duration(found.lag_seconds),
+    )
 
 
 def both(counts: Mapping[str, int], what: str) -> int:

@@ -94,8 +94,8 @@ def test_a_second_item_of_one_contract_is_found_and_not_taken_for_it(house: Hous
             guid,
         )
     stamp = f"{house.clock():%Y%m%d%H%M%S}"
-    house.tell("crm", "UPDATE crmd_orderadm_i SET changed_at = %s WHERE guid = %s", stamp, bytes.fromhex("dd" * 16))
-    for _ in range(2):
+    for guids in ([bytes.fromhex("dd" * 16)], [bytes.fromhex("dd" * 16), guid]):  # alone, then both at once
+        house.tell("crm", "UPDATE crmd_orderadm_i SET changed_at = %s WHERE guid = ANY(%s)", stamp, guids)
         counts = sync(house)
         assert writes(counts) == {}
         assert conflicts(house, "disagrees") == 1
