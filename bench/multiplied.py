@@ -59,6 +59,7 @@ LEDGER: Mapping[str, Mapping[str, str]] = {
     "agreed_contract__isu__crm": {
         "id": BORN, "number": SHORT, "account": SHORT, "customer": SHORT, "customer_number": SHORT,
         "installation": SHORT, "point_of_delivery": POINT,
+        "counterpart": "bench_item({})", "document": "bench_document({}, {mask})",
     },
 }  # fmt: skip
 # A GUID that the back office gave out is hashed anew; an id keeps its tail behind the shifted number it begins with.
@@ -91,6 +92,7 @@ CALLS = {
     "bench_sorted({}, {mask})": "bench_sorted({}, {mask}, k.k)",
     "bench_born({})": "bench_born({}, k.k)",
     "bench_item({})": "bench_item({}, k.k)",
+    "bench_document({}, {mask})": "upper(encode(bench_sorted(decode({}, 'hex'), {mask}, k.k), 'hex'))",
     "bench_id({})": "bench_md5(replace({}::text, '-', ''), k.k)::uuid",
 }
 SETTINGS = "SET synchronous_commit = off; SET maintenance_work_mem = '512MB'; SET work_mem = '64MB'"

@@ -58,7 +58,8 @@ def databases(contracts: int) -> dict[str, str]:
             server.clone(template, names[part])
         if contracts > loaded:
             multiplied.multiply(names, contracts // loaded)
-        _watch(names)
+    migrate(server.url(names["ledger"]))  # it may be of an earlier day, and so may what is recorded
+    _watch(names)
     return names
 
 
