@@ -20,6 +20,7 @@ from isthmus.ledger.tables import EXCEPTIONS
 from isthmus.ledger.values import Reason, RowException
 
 X = EXCEPTIONS.c
+FEW = 5_000  # so many open rows of a flow are read sooner than the keys of a whole package are sent
 
 _STAGE = """
 CREATE TEMP TABLE exceptions_stage (n integer, key text COLLATE "C", state text, field text, code text, message text,
@@ -166,12 +167,16 @@ _STATES = pa.array(["rejected", "parked"])
 
 
 def resolve(connection: Connection, flow: str, keys: pa.Array, now: datetime) -> int:
-    """Mark rows as passed within a transaction; where a flow holds nothing open, the keys are not even sent."""
-    held = select(X.key).where(X.flow == flow, X.state != "resolved").limit(1)
-    if not len(keys) or connection.execute(held).one_or_none() is None:
+    """Mark rows as passed within a transaction; where a flow holds few rows open, only their keys are sent."""
+    if not len(keys):
         return 0
-    wanted = pc.unique(keys).drop_null().to_pylist()
-    return raw(connection).execute(_RESOLVE, {"flow": flow, "keys": wanted, "now": now}).rowcount
+    held = select(X.key).where(X.flow == flow, X.state != "resolved").limit(FEW + 1)
+    open_ = pa.array(list(connection.scalars(held)), pa.string())
+    passed = pc.unique(keys).drop_null()
+    passed = passed if len(open_) > FEW else passed.filter(pc.is_in(passed, open_))
+    if not len(passed):
+        return 0
+    return raw(connection).execute(_RESOLVE, {"flow": flow, "keys": passed.to_pylist(), "now": now}).rowcount
 
 
 def _staged(rows: pa.Table) -> pa.Table:

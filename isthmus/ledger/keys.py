@@ -7,7 +7,7 @@ join 380 / 560 ms. With the client's part that is 0.32M and 0.23M keys/s on one 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -24,14 +24,10 @@ from isthmus.ledger.pairs import add_pairs
 from isthmus.ledger.values import Pairs
 
 CHUNK = 50_000
+OUTLIERS = 200  # one key in so many, at each end, may lie far off: the stretch does without it
 STRETCH = 2_000  # from so many keys on it is worth a look whether they are neighbours
 
-_TRANSLATE = """
-SELECT array_agg(s.key), array_agg(t.key) FROM unnest(%b::text[]) AS k(key)
-JOIN {source} s ON s.key = k.key AND s.state = 'c' AND s.client = coalesce((SELECT client FROM ledger.systems
-    WHERE system = {source_name}), '')
-JOIN {target} t ON t.id = s.id AND t.state = 'c'
-"""
+_TRANSLATE = "SELECT array_agg(s.key), array_agg(t.key) FROM unnest(%b::text[]) AS k(key) {source} {target}"
 # Two stretches of the map joined by hash; each stops at `cap` rows, which says that the keys are too scattered.
 _STRETCH = """
 WITH s AS MATERIALIZED (SELECT key, id FROM {source} WHERE key >= %(low)s AND key <= %(high)s AND state = 'c'
@@ -43,20 +39,21 @@ t AS MATERIALIZED (SELECT id, key FROM {target} WHERE (SELECT n FROM e) < %(cap)
 SELECT greatest((SELECT n FROM e), (SELECT count(*) FROM t)), array_agg(s.key), array_agg(t.key)
 FROM s JOIN t ON t.id = s.id
 """
-_KNOWN = """
-SELECT array_agg(s.key) FROM unnest(%b::text[]) AS k(key)
-JOIN {source} s ON s.key = k.key AND s.state = 'c' AND s.client = coalesce((SELECT client FROM ledger.systems
-    WHERE system = {source_name}), '')
+_SETTLED = "SELECT NOT EXISTS (SELECT FROM {source} WHERE state <> 'c')"
+_OF_STRETCH = """
+SELECT count(*), string_agg(uuid_send(id), ''), array_agg(key) FROM (SELECT id, key FROM {target} WHERE state = 'c'
+    AND id >= encode(%(low)b, 'hex')::uuid AND id <= encode(%(high)b, 'hex')::uuid LIMIT %(cap)s) t
 """
-_FIND = """
-SELECT array_agg(s.key), string_agg(uuid_send(s.id), '') FROM unnest(%(asked)b::text[]) AS k(key)
-JOIN {leaf} s ON s.key = k.key AND s.state = 'c' AND s.client = coalesce((SELECT client FROM ledger.systems
-    WHERE system = {system}), '')
-"""
-_OF_IDS = """
-SELECT array_agg(s.key), string_agg(uuid_send(s.id), '') FROM unnest(%(asked)b::bytea[]) AS k(id)
-JOIN {leaf} s ON s.id = encode(k.id, 'hex')::uuid AND s.state = 'c'
-"""
+_KNOWN = "SELECT array_agg(s.key) FROM unnest(%b::text[]) AS k(key) {source}"
+_FIND = "SELECT array_agg(s.key), string_agg(uuid_send(s.id), '') FROM unnest(%(asked)b::text[]) AS k(key) {source}"
+_OF_IDS = "SELECT array_agg(s.key), string_agg(uuid_send(s.id), '') FROM unnest(%(asked)b::bytea[]) AS k(id) {thing}"
+# What each of them joins with: a confirmed key of a system, the other side of it, a thing by its id.
+_TIES = {
+    "source": "s.key = k.key AND s.state = 'c' AND s.client = coalesce((SELECT client FROM ledger.systems"
+    " WHERE system = {system}), '')",
+    "target": "t.id = s.id AND t.state = 'c'",
+    "thing": "s.id = encode(k.id, 'hex')::uuid AND s.state = 'c'",
+}
 _PAGE = """
 SELECT s.key, t.key FROM {source} s JOIN {target} t ON t.id = s.id AND t.state = 'c'
 WHERE s.state = 'c' AND (%(low)s::text IS NULL OR s.key >= %(low)s) AND (%(high)s::text IS NULL OR s.key < %(high)s)
@@ -95,8 +92,16 @@ class Keys:
         with self._database.transaction() as connection:
             if not len(coded.dictionary) or not all(self._holds(connection, name) for name in names):
                 return pa.nulls(len(keys), pa.string())
-            answer = self._stretch(connection, coded.dictionary, source, *names)
-            found, wanted = answer or self._ask(connection, _TRANSLATE, coded.dictionary, source, *names)
+            known = self._born(connection, coded.dictionary, object, source, *names)
+            left = coded.dictionary.filter(pc.invert(pc.is_in(coded.dictionary, known[0]))) if known else None
+            if left is None:
+                known = self._stretch(connection, coded.dictionary, source, *names)
+                left = coded.dictionary.slice(0, 0) if known else coded.dictionary
+            if len(left):
+                asked = self._ask(connection, _TRANSLATE, left, source, *names)
+                known = [pa.concat_arrays(pair) for pair in zip(known, asked, strict=True)] if known else asked
+            assert known is not None
+            found, wanted = known
         return wanted.take(pc.index_in(coded.dictionary, found)).take(coded.indices)
 
     def known(self, object: str, system: str, keys: pa.Array) -> pa.BooleanArray:
@@ -206,15 +211,13 @@ class Keys:
     def _match(self, statement: str, object: str, system: str, asked: pa.Array) -> tuple[pa.Array, pa.Array]:
         """Return the keys and ids of one side that match what is asked, null left out; a key in several is once."""
         name = leaf_name(object, system)
-        composed = sql.SQL(statement).format(leaf=leaf(name), system=sql.Literal(system))
         wanted = pc.unique(asked.drop_null())
         wanted = wanted.take(pc.sort_indices(wanted))
         keys, ids = [pa.array([], pa.string())], [pa.array([], pa.binary(16))]
         with self._database.transaction() as connection:
             if not len(wanted) or not self._holds(connection, name):
                 return keys[0], ids[0]
-            if is_indexed(connection, name):
-                walk_indexes(connection)
+            composed = _composed(connection, statement, system, {"source": name, "thing": name})
             for start in range(0, len(wanted), CHUNK):
                 part = {"asked": wanted.slice(start, CHUNK).to_pylist()}
                 found, things = raw(connection).execute(composed, part, binary=True).fetchone() or (None, None)
@@ -224,6 +227,36 @@ class Keys:
 
     def _holds(self, connection: Connection, name: str) -> bool:
         return self._leaves.exists(connection, name) and not is_empty(connection, name)
+
+    def _born(
+        self, connection: Connection, keys: pa.Array, object: str, source: str, *leaves: str
+    ) -> list[pa.Array] | None:
+        """Translate neighbouring keys of things born with them: their ids are made here, one side is read.
+
+        An id that is made of a key was confirmed together with it, so what is in question is only whether the key
+        still stands; None where some key of the source does not, or where the ids are too scattered.  Keys that are
+        not found may belong to things that were born elsewhere.
+        """
+        if len(keys) < STRETCH or leaves in self._scattered:
+            return None
+        if not all(is_indexed(connection, name) for name in leaves):
+            return None
+        walk_indexes(connection)
+        driver = raw(connection)
+        (settled,) = driver.execute(sql.SQL(_SETTLED).format(source=leaf(leaves[0]))).fetchone() or (False,)
+        if not settled:
+            return None
+        ids = birth_ids(object, source, self.clients(connection).get(source, ""), keys)
+        order, far = pc.sort_indices(ids.cast(pa.binary())), len(ids) // OUTLIERS
+        ends, cap = [ids[order[at].as_py()].as_py() for at in (far, len(ids) - 1 - far)], 3 * len(keys)
+        asked = {"low": ends[0], "high": ends[1], "cap": cap}
+        rows, things, found = driver.execute(
+            sql.SQL(_OF_STRETCH).format(target=leaf(leaves[1])), asked, binary=True
+        ).fetchone() or (cap, None, None)
+        if rows >= cap:
+            return None
+        place = pc.index_in(_things(things or b""), ids)
+        return [keys.take(place.drop_null()), pa.array(found or [], pa.string()).filter(place.is_valid())]
 
     def _stretch(self, connection: Connection, keys: pa.Array, source: str, *leaves: str) -> list[pa.Array] | None:
         """Translate neighbouring keys by reading their stretch of the map; None where they are scattered.
@@ -247,11 +280,7 @@ class Keys:
 
     def _ask(self, connection: Connection, statement: str, keys: pa.Array, source: str, *leaves: str) -> list[pa.Array]:
         """Run a statement over chunks of sorted keys; neighbours in the map are then read together."""
-        composed = sql.SQL(statement).format(
-            source=leaf(leaves[0]), target=leaf(leaves[-1]), source_name=sql.Literal(source)
-        )
-        if all(is_indexed(connection, name) for name in leaves):
-            walk_indexes(connection)
+        composed = _composed(connection, statement, source, {"source": leaves[0], "target": leaves[-1]})
         ordered = keys.take(pc.sort_indices(keys))
         answers = []
         for start in range(0, len(ordered), CHUNK):
@@ -259,6 +288,25 @@ class Keys:
             answers.append(raw(connection).execute(composed, [wanted], binary=True).fetchone() or ())
         columns = zip(*answers, strict=True)
         return [pa.concat_arrays([pa.array(part or [], pa.string()) for part in column]) for column in columns]
+
+
+def _composed(connection: Connection, statement: str, system: str, names: Mapping[str, str]) -> sql.Composed:
+    """Write the joins of a statement; by index each key looks itself up, whatever is known of the partition's size.
+
+    Without statistics the planner would take a partition for one row, and read all of it for every key.
+    """
+    indexed = all(is_indexed(connection, name) for name in names.values())
+    if indexed:
+        walk_indexes(connection)
+    joins = {}
+    for what, name in names.items():
+        alias = sql.SQL(_TIES[what][0])
+        tie = sql.SQL(_TIES[what]).format(system=sql.Literal(system))
+        form = (
+            "JOIN LATERAL (SELECT * FROM {0} {1} WHERE {2} OFFSET 0) {1} ON true" if indexed else "JOIN {0} {1} ON {2}"
+        )
+        joins[what] = sql.SQL(form).format(leaf(name), alias, tie)
+    return sql.SQL(statement).format(**joins)
 
 
 def run_number(connection: Connection, run: str) -> int:

@@ -7,13 +7,13 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Table, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ColumnElement, Row, Select, Table, false, literal, or_, select, update
+from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from isthmus.errors import ConfigError, ConflictError
 from isthmus.ledger import events
 from isthmus.ledger.database import Database
-from isthmus.ledger.tables import APPROVALS, COUNTERS, GATE_RESULTS, RECONCILIATIONS, SYSTEMS
+from isthmus.ledger.tables import APPROVALS, COUNTERS, GATE_RESULTS, PACKAGES, RECONCILIATIONS, SYSTEMS
 from isthmus.ledger.values import Approval, Result
 
 
@@ -73,19 +73,43 @@ class Results:
         with self._database.transaction() as connection:
             return int(connection.execute(insert(self._table).values(row).returning(self._table.c.id)).scalar_one())
 
+    def keep(self, flow: str, verdict: str, result: Mapping[str, Any], run: str, package: str) -> int:
+        """Store what was said of a package and return its number.
+
+        Where the same was said of it last time, in whatever run, nothing is stored: the package refers to that.
+        """
+        c, p = self._table.c, PACKAGES.c
+        newest = select(c.id).where(c.flow == flow, c.package == package).order_by(c.id.desc()).limit(1)
+        same = c.verdict == verdict, c.result == literal(dict(result), JSONB)
+        with self._database.transaction() as connection:
+            known = connection.scalar(select(c.id).where(c.id == newest.scalar_subquery(), *same))
+            referring = update(PACKAGES).where(p.run == run, p.id == package, p.verdict.is_distinct_from(known))
+            connection.execute(referring.values(verdict=known))
+            if known is not None:
+                return int(known)
+        return self.put(flow, verdict, result, run, package)
+
     def list(self, flow: str | None = None, run: str | None = None, limit: int = 100) -> Sequence[Result]:
-        """Return verdicts of a flow, of a run, or all, newest first."""
+        """Return verdicts of a flow, of a run, or all, newest first; of a run also those its packages refer to."""
         c = self._table.c
         wanted = select(self._table).order_by(c.id.desc()).limit(limit)
-        for column, value in ((c.flow, flow), (c.run, run)):
-            wanted = wanted if value is None else wanted.where(column == value)
+        wanted = wanted if flow is None else wanted.where(c.flow == flow)
+        if run is not None:
+            wanted = wanted.where(or_(c.run == run, c.id.in_(self._referred(PACKAGES.c.run == run))))
         with self._database.transaction() as connection:
             return [_result(row) for row in connection.execute(wanted)]
 
     def prune(self, before: datetime) -> int:
-        """Delete verdicts given before a time; returns how many."""
+        """Delete verdicts given before a time that no later package refers to; returns how many."""
+        c = self._table.c
+        over = self._table.delete().where(c.at < before, c.id.not_in(self._referred(PACKAGES.c.finished_at >= before)))
         with self._database.transaction() as connection:
-            return connection.execute(self._table.delete().where(self._table.c.at < before)).rowcount
+            return connection.execute(over).rowcount
+
+    def _referred(self, of: ColumnElement[bool]) -> Select[Any]:
+        """Return the statement that lists the verdicts some packages refer to; only the gate's are referred to."""
+        mine = of if self._table is GATE_RESULTS else false()
+        return select(PACKAGES.c.verdict).where(mine, PACKAGES.c.verdict.is_not(None))
 
 
 def gate_results(database: Database) -> Results:

@@ -66,6 +66,7 @@ PACKAGES = _table(
     rows_parked=BigInteger,
     counts=JSONB,
     digest=Text,
+    verdict=BigInteger,
     planned_at=STAMP,
     claimed_at=STAMP,
     finished_at=STAMP,

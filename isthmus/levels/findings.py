@@ -16,21 +16,26 @@ SHOWN_KEYS = 20
 
 
 def remember(route: Route, claimed: Claimed, carried: Carried, ledger: Ledger) -> None:
-    """Keep what the gate and the warn rules said of a package; nothing is kept where there is nothing to say."""
+    """Keep what the gate and the warn rules said of a package; nothing is kept where there is nothing to say.
+
+    What was said last time in the same words is not kept again: the package refers to it.
+    """
     findings = [asdict(finding) for finding in carried.verdict.findings]
     warned = warnings_of(carried)
     if not warned and all(finding["state"] == "passed" for finding in findings):
         return
     verdict = "withheld" if carried.verdict.withheld else "warned"
     said = {"findings": findings, "warnings": warned}
-    ledger.gate_results.put(route.name, verdict, said, claimed.run, claimed.id)
+    ledger.gate_results.keep(route.name, verdict, said, claimed.run, claimed.id)
 
 
 def warnings_of(carried: Carried) -> list[dict[str, Any]]:
     """Group the warnings of a package: field, code, message, how many rows, some of their keys."""
     if carried.warnings is None or not len(carried.warnings):
         return []
-    by = carried.warnings.group_by(["field", "code", "message"]).aggregate([("key", "list"), ("key", "count")])
+    by = carried.warnings.group_by(["field", "code", "message"], use_threads=False).aggregate(
+        [("key", "list"), ("key", "count")]
+    )
     return [
         {
             "field": row["field"],

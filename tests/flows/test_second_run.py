@@ -8,7 +8,7 @@ from isthmus.errors import ConflictError
 from tests.flows.conftest import Build, Copies
 from tests.flows.house import NUMBERS, OBJECTS, House
 
-ALLOWED = {"runs", "packages", "gate_results"}
+ALLOWED = {"runs", "packages"}
 
 
 def test_a_second_run_writes_nothing(loaded: House) -> None:

@@ -53,6 +53,20 @@ def test_verdicts_are_kept_with_their_details(ledger: Ledger, run: Run) -> None:
     assert [result.verdict for result in ledger.reconciliations.list(run=run.id)] == ["equal"]
 
 
+def test_what_is_said_of_a_package_again_is_not_kept_again(ledger: Ledger, run: Run) -> None:
+    ledger.packages.plan(run.id, "contract", [KeyRange()])
+    first = ledger.gate_results.keep("contract", "warned", {"warnings": [{"rows": 2}]}, run.id, "contract/00001")
+    again = ledger.runs.start("demo", "initial_download", "full", {}, "h").id
+    ledger.packages.plan(again, "contract", [KeyRange()])
+    said = {"warnings": [{"rows": 2}]}
+    assert ledger.gate_results.keep("contract", "warned", said, again, "contract/00001") == first
+    assert [result.id for result in ledger.gate_results.list(run=again)] == [first]
+    changed = ledger.gate_results.keep("contract", "warned", {"warnings": []}, again, "contract/00001")
+    assert [result.id for result in ledger.gate_results.list(run=again)] == [changed]
+    assert [result.id for result in ledger.gate_results.list(run=run.id)] == [first]
+    assert ledger.gate_results.keep("contract", "warned", said, run.id, "contract/00002") not in (first, changed)
+
+
 def test_an_approval_covers_no_greater_change_than_was_asked_for(ledger: Ledger, run: Run) -> None:
     ledger.approvals.ask(run.id, "contract", "delete", 0.2)
     assert not ledger.approvals.is_approved(run.id, "contract", "delete")

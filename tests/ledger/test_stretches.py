@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pyarrow as pa
 import pytest
 
@@ -61,3 +63,47 @@ def test_scattered_ids_behind_neighbouring_keys_are_looked_up(
     ids = ledger.keys.ids(OBJECT, "crm", "", crm)
     ledger.keys.confirm_pairs(Pairs(OBJECT, ids, {"isu": keys, "crm": crm}), run.id)
     assert translated(ledger, list(range(1100, 1150))) == [f"{(n * 7919) % 1000:04d}" for n in range(1100, 1150)]
+
+
+def test_both_ways_give_the_same_over_keys_of_every_kind(
+    ledger: Ledger, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Born here, born there (adopted), promised, retired on either side, unknown: by ids made here or by both sides."""
+    monkeypatch.setattr(key_map, "STRETCH", 10)
+    systems = [("isu", pa.array([f"{n}" for n in range(1000, 1100)])), ("crm", pa.array([f"C{n}" for n in range(100)]))]
+    for part, born in ((slice(0, 40), "isu"), (slice(40, 60), "crm"), (slice(60, 100), "isu")):
+        keys = {name: column[part] for name, column in systems}
+        ledger.keys.confirm_pairs(Pairs(OBJECT, ledger.keys.ids(OBJECT, born, "", keys[born]), keys), run.id)
+    promised = pa.array([f"{n}" for n in range(1100, 1110)])
+    asked = pa.array([f"{n}" for n in range(990, 1120)])
+    steps: list[Callable[[], int]] = [
+        lambda: ledger.keys.retire(OBJECT, "crm", pa.array(["C3", "C44"])),
+        lambda: ledger.keys.confirm_pairs(
+            Pairs(
+                OBJECT, ledger.keys.ids(OBJECT, "isu", "", promised), {"crm": pa.array([f"D{n}" for n in range(10)])}
+            ),
+            run.id,
+            pending=True,
+        ),
+        lambda: ledger.keys.retire(OBJECT, "isu", pa.array(["1007", "1051"])),
+        lambda: ledger.keys.confirm_pairs(
+            Pairs(OBJECT, ledger.keys.ids(OBJECT, "isu", "", promised), {"isu": promised}), run.id, pending=True
+        ),
+    ]
+    seen = []
+    for step in (lambda: 0, *steps):
+        step()
+        fast = ledger.keys.translate(OBJECT, "isu", "crm", asked)
+        with monkeypatch.context() as patch:
+            patch.setattr(key_map, "STRETCH", 1_000_000)
+            assert fast.equals(ledger.keys.translate(OBJECT, "isu", "crm", asked))
+        seen.append(len(asked) - fast.null_count)
+    assert seen == [100, 98, 98, 96, 96]
+
+
+def test_things_born_with_their_keys_are_translated_by_reading_one_side(
+    filled: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(key_map, "_STRETCH", "SELECT no stretch of both sides is read")
+    asked = list(range(1100, 1200))
+    assert translated(filled, asked) == [f"C{n}" for n in asked]
