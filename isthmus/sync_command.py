@@ -26,7 +26,10 @@ def sync(
     what_if: Annotated[
         bool, typer.Option("--what-if", help="Write nothing: say field by field who would win.")
     ] = False,
-    by: Annotated[str, typer.Option("--by", help="Who asks; kept with a baseline.")] = "",
+    restored: Annotated[
+        str, typer.Option("--restored", help="A system that was set back to an older copy: all travels to it.")
+    ] = "",
+    by: Annotated[str, typer.Option("--by", help="Who asks; kept with a baseline and with --restored.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
     """Carry what changed on either side to the other, field by field; conflicts are held for a person."""
@@ -38,10 +41,10 @@ def sync(
         if what_if:
             look(desk, flows, baseline, as_json)
         else:
-            run(desk, flows, baseline, by, as_json)
+            run(desk, flows, baseline or bool(restored), by, as_json, restored)
 
 
-def run(desk: Desk, flows: list[Flow], baseline: bool, by: str, as_json: bool) -> None:
+def run(desk: Desk, flows: list[Flow], baseline: bool, by: str, as_json: bool, restored: str = "") -> None:
     """Run the flows in their order; one that a person has to look at does not stop the others."""
     from isthmus.levels.rounds import Round, keep_in_step
     from isthmus.levels.route import flow_name
@@ -52,7 +55,7 @@ def run(desk: Desk, flows: list[Flow], baseline: bool, by: str, as_json: bool) -
     held: list[ConflictError] = []
     for flow in flows:
         try:
-            rounds.append(take_over(desk, flow, by) if baseline else keep_in_step(desk, flow))
+            rounds.append(take_over(desk, flow, by, restored) if baseline else keep_in_step(desk, flow))
         except ConflictError as error:
             held.append(error)
             rounds.append(Round(flow_name(flow), waits=str(error)))

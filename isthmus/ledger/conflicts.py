@@ -67,7 +67,8 @@ WHERE c.flow = %(flow)s AND c.id = s.id AND c.field = s.field AND c.kind = s.kin
 _UNSEEN = """
 UPDATE ledger.conflicts c SET state = CASE c.state WHEN 'decided' THEN 'applied' ELSE 'closed' END, ended_at = %(now)s
 FROM ledger.queue q WHERE q.epoch = %(epoch)s AND c.flow = q.flow AND c.id = q.id AND c.state IN ('open', 'decided')
-    AND (c.state = 'open' OR q.version = q.claimed) {unseen}
+    AND (c.state = 'open' OR q.version = q.claimed)
+    AND NOT c.id = ANY(SELECT encode(b, 'hex')::uuid FROM unnest(%(unread)b::bytea[]) b) {unseen}
 """
 _NOT_STAGED = """
 AND NOT EXISTS (SELECT FROM pg_temp.conflicts_stage s WHERE s.id = c.id AND s.field = c.field AND s.kind = c.kind)
@@ -222,6 +223,7 @@ def settle(connection: Connection, claimed: ClaimedKeys, agreed: Settlement, now
     Raises DataError for a conflict of a thing that the claim does not hold.
     """
     asked = {"flow": claimed.flow, "epoch": claimed.epoch, "run": agreed.run, "now": now}
+    asked["unread"] = [] if agreed.unread is None else agreed.unread.to_pylist()
     driver = raw(connection)
     driver.execute(_LOCK, asked)
     rows = agreed.conflicts

@@ -77,6 +77,12 @@ _NEWER = """
 UPDATE ledger.queue SET epoch = NULL, claimed = NULL, attempts = 0, since = seen_at
 WHERE epoch = %(epoch)s AND version <> claimed
 """
+_WRITTEN = """
+SELECT run, epoch FROM ledger.claims WHERE flow = %(flow)s AND state = 'settled'
+    AND coalesce((counts ->> %(created)s)::bigint, 0) + coalesce((counts ->> %(updated)s)::bigint, 0) > 0
+    AND ended_at > coalesce((SELECT max(at) FROM ledger.events WHERE flow = %(flow)s AND what = 'restored'
+        AND details ->> 'system' = %(system)s), '-infinity') ORDER BY epoch DESC LIMIT 1
+"""
 _DEPTH = """
 SELECT count(*) FILTER (WHERE epoch IS NULL), count(epoch), min(since), coalesce(max(place), 0)
 FROM ledger.queue WHERE flow = %s
@@ -223,6 +229,13 @@ class Queue:
             self._outcome(connection, claimed, agreed)
             _let_go(connection, claimed)
             _close(connection, self._database, claimed, agreed, again)
+
+    def last_written(self, flow: str, side: str, system: str) -> tuple[str, int] | None:
+        """Return run and epoch of the last settled claim that wrote a side, since it was brought up to date last."""
+        asked = {"flow": flow, "created": f"created_{side}", "updated": f"updated_{side}", "system": system}
+        with self._database.transaction() as connection:
+            row = raw(connection).execute(_WRITTEN, asked).fetchone()
+        return None if row is None else (str(row[0]), int(row[1]))
 
     def depth(self, flow: str) -> QueueDepth:
         """Count what waits and what is claimed, and say since when the oldest is not agreed."""

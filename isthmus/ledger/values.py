@@ -278,7 +278,8 @@ class Settlement:
     """What became of a claimed set, told after both sides hold what was written.
 
     `again` are ids that go back to the queue; `image` is what both sides now agree on, as `Images.put` takes it;
-    `conflicts` has the columns of `CONFLICTS` and holds every conflict that stands for the settled ids;
+    `conflicts` has the columns of `CONFLICTS` and holds every conflict that stands for the settled ids, except for
+    those `unread`, of which nothing could be said: what is held of them stays;
     `exceptions`, `resolved_keys` and `pairs` are as in a `Confirmation`; the first two may be told per way of travel
     (`contract.isu.crm` and `contract.crm.isu`), where things that are born on either side may wait or be refused.
     """
@@ -286,6 +287,7 @@ class Settlement:
     again: pa.Array | None = None
     image: pa.RecordBatch | None = field(default=None, repr=False)
     conflicts: pa.Table | None = field(default=None, repr=False)
+    unread: pa.Array | None = None
     exceptions: pa.Table | Mapping[str, pa.Table] | None = field(default=None, repr=False)
     resolved_keys: pa.Array | Mapping[str, pa.Array] | None = None
     pairs: tuple[Pairs, ...] = ()

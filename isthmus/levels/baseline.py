@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from isthmus.errors import ConflictError
+from isthmus.errors import ConfigError, ConflictError
 from isthmus.ledger import Ledger
 from isthmus.levels.download import Desk
 from isthmus.levels.examine import Examined, examine
@@ -119,13 +119,14 @@ def forecast(desk: Desk, flow: Flow, keys: pa.Array | None = None, *, whole: boo
         return tally.result(pair)
 
 
-def baseline(desk: Desk, flow: Flow, run: str = "") -> dict[str, int]:
+def baseline(desk: Desk, flow: Flow, run: str = "", restored: str = "") -> dict[str, int]:
     """Compare every thing of both sides once and remember what they agree on; differences follow their policies.
 
     The feeds' cursors are taken before the first key is read, so what changes meanwhile comes with the next run.
+    `restored` names a system that was set back to an older copy: every difference travels to it.
     """
     with synchronizing(desk, flow) as pair:
-        pair = wholly(pair)
+        pair = replace(wholly(pair), restored=side_named(pair, restored))
         refuse_paused(pair.target.route, desk.ledger)
         started = desk.ledger.runs.start(
             desk.scenario.name, KIND, "baseline", {"flow": pair.name}, pair.mapping_hash, id=run or None
@@ -135,10 +136,20 @@ def baseline(desk: Desk, flow: Flow, run: str = "") -> dict[str, int]:
         except BaseException as wrong:
             desk.ledger.runs.finish(started.id, "failed", {"flow": pair.name, "because": type(wrong).__name__})
             raise
+        if restored:
+            desk.ledger.events.put(desk.name, "restored", run=started.id, flow=pair.name, details={"system": restored})
         if desk.ledger.flows.state(pair.name).load_run == started.id:
             desk.ledger.flows.finish_load(pair.name, started.id)
         desk.ledger.runs.finish(started.id, "done", {"flow": pair.name, **counts})
     return dict(counts)
+
+
+def side_named(pair: Pair, system: str) -> Name | None:
+    """Return the side that a system is, None where none is named; raises ConfigError for a system of another flow."""
+    sides: dict[str, Name] = {pair.source.system: "source", pair.target.system: "target"}
+    if system and system not in sides:
+        raise ConfigError(f"{pair.name} goes between {' and '.join(sides)}; {system} is neither.")
+    return sides.get(system)
 
 
 def wholly(pair: Pair) -> Pair:

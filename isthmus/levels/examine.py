@@ -11,9 +11,10 @@ import pyarrow.compute as pc
 
 from isthmus.ledger import Ledger
 from isthmus.levels.meeting import Met
-from isthmus.levels.pair import WAYS, Name, Pair, Seen, aligned
+from isthmus.levels.pair import OTHER, WAYS, Name, Pair, Seen, aligned
 from isthmus.levels.parts import with_parts
 from isthmus.levels.promise import kept
+from isthmus.levels.restored import everything_to
 from isthmus.levels.three_way import (
     HELD,
     SOURCE,
@@ -68,7 +69,7 @@ def examine(pair: Pair, met: Met, ledger: Ledger) -> Examined:
     base, resting = kept(pair, met.ids, views, base, ledger)
     create, vanished, uncreated = presence(pair, met, usable)
     views, base = reconciled(pair, views, base, create, vanished)
-    merged = merge(pair.policies, views["source"], views["target"], base, decisions(pair, met, views, ledger))
+    merged = merge(pair.policies, views["source"], views["target"], base, decided(pair, met, views, ledger))
     merged, again = with_parts(pair, met, views, base, merged)
     merged = {name: confined(item, usable) for name, item in merged.items()}
     merged = alone(lawful(pair, met, views, base, merged), base)
@@ -115,7 +116,7 @@ def presence(
     one that vanished on the owner's is marked as deleted on the other.
     """
     deleted = next((policy for policy in pair.policies if policy.name == DELETED), None)
-    owner = deleted.owner if deleted else "source"
+    owner = OTHER[pair.restored] if pair.restored else deleted.owner if deleted else "source"
     create: dict[str, np.ndarray] = {}
     vanished: dict[str, np.ndarray] = {}
     uncreated: dict[str, np.ndarray] = {}
@@ -155,6 +156,11 @@ def reconciled(
         values = {**base.values, DELETED: pc.if_else(pa.array(gone), pa.scalar(False), base.values[DELETED])}
         base = Base(values, {**base.known, DELETED: base.known[DELETED] | gone})
     return found, base
+
+
+def decided(pair: Pair, met: Met, views: dict[str, View], ledger: Ledger) -> dict[str, Decided]:
+    """Return whose value counts where that is decided already: by people, or because a side was restored."""
+    return everything_to(pair, views, pair.restored) if pair.restored else decisions(pair, met, views, ledger)
 
 
 def decisions(pair: Pair, met: Met, views: Mapping[str, View], ledger: Ledger) -> dict[str, Decided]:

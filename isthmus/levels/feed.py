@@ -206,7 +206,7 @@ def refuse_empty(feed: Feed, found: int, known: int) -> None:
     if known and not found:
         raise DataError(
             f"{feed.system} holds no {feed.object} at all, {known:,} were known. Nothing was done; look at the "
-            "connection and its client first. If they were all deleted, begin with `isthmus ledger forget`."
+            "connection and its client first. If they really were all deleted, delete them in the other system as well."
         )
 
 

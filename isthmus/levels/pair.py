@@ -62,6 +62,7 @@ class Pair:
     match: tuple[tuple[str, ...], ...]
     scoring: Scoring | None
     mapping_hash: str
+    restored: Name | None = None  # a side that was set back to an older copy: everything travels to it
 
     @property
     def object(self) -> str:

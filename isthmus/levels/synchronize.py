@@ -33,6 +33,7 @@ from isthmus.levels.pair import WAYS, Name, Pair, opened_pair
 from isthmus.levels.promise import promise, resting_on
 from isthmus.levels.replicate import MASS_CHANGE, MASS_CHANGE_FLOOR, died, refuse_paused
 from isthmus.levels.resolve import constant, rejected
+from isthmus.levels.restored import receipt_name, refuse_restored
 from isthmus.levels.three_way import filled, nulls
 from isthmus.levels.wanted import Wanted, wanted
 from isthmus.mapping.spec import Flow
@@ -41,6 +42,7 @@ KIND = "contract_sync"
 LEASE = timedelta(minutes=5)
 CLAIM = 20_000  # things in one claim: both sides of them fit in a few blocks
 TRIES = 5  # so often a row is met that stands otherwise than it was read, then a person is told
+GOES_ROUND = ("again", "renamed", "told_back")  # counts of what is queued anew while a run lasts
 GOES_BACK = (Status.CONFLICT, Status.RETRYABLE, Status.UNKNOWN)
 ROUNDS = 3  # a row that keeps changing while it is worked on waits for the next run
 SIDES: tuple[Name, Name] = ("target", "source")  # the front office first
@@ -76,7 +78,7 @@ def synchronizing(desk: Desk, flow: Flow) -> Iterator[Pair]:
 
 
 def ready(desk: Desk, pair: Pair) -> None:
-    """Raise ConflictError unless the flow is loaded, not paused and in no blackout window."""
+    """Raise ConflictError unless the flow is loaded, not paused, in no blackout window, and no side was set back."""
     state = refuse_paused(pair.target.route, desk.ledger)
     if state.state != "loaded":
         raise ConflictError(
@@ -86,6 +88,7 @@ def ready(desk: Desk, pair: Pair) -> None:
     reason = desk.ledger.flows.blackout(pair.name, desk.clock())
     if reason:
         raise ConflictError(f"{pair.name} is in a blackout window: {reason}. It goes on by itself afterwards.")
+    refuse_restored(pair, desk.ledger)
 
 
 # --- pull: from the feeds into the queue --------------------------------------------------------------------------
@@ -161,18 +164,18 @@ def release(pair: Pair, ledger: Ledger, run: str) -> int:
 
 
 def drain(desk: Desk, pair: Pair, run: str) -> Counter[str]:
-    """Carry what is queued; what goes back because a side changed meanwhile is tried again a few times."""
+    """Carry what is queued, and what is queued anew meanwhile because a side changed or has to hear of a key."""
     counts: Counter[str] = Counter()
     dead = [epoch for epoch, who in desk.ledger.queue.holders(pair.name).items() if died(who, desk.name)]
     if dead:  # nobody waits for the lease of a process that is no more
         desk.ledger.queue.expire(pair.name, dead)
     for _ in range(ROUNDS):
-        before = counts["again"] + counts["renamed"]
+        before = sum(counts[name] for name in GOES_ROUND)
         upto = desk.ledger.queue.depth(pair.name).last_place
         while (claimed := desk.ledger.queue.claim(pair.name, desk.name, LEASE, CLAIM, upto=upto)) is not None:
             passing("after claim")
             counts += carry(desk, pair, claimed, run, counts)
-        if counts["again"] + counts["renamed"] == before:
+        if sum(counts[name] for name in GOES_ROUND) == before:
             break
     if desk.ledger.queue.depth(pair.name).waiting == 0 and approved(pair, desk.ledger):
         desk.ledger.approvals.spend(pair.name, MASS_CHANGE)
@@ -190,7 +193,17 @@ def carry(desk: Desk, pair: Pair, claimed: ClaimedKeys, run: str, so_far: Counte
             desk.ledger.queue.give_back(claimed)
         raise
     passing("after settle")
-    return Counter(settlement.counts)
+    return Counter(settlement.counts) + Counter(told_back=tell_back(pair, settlement, desk.ledger, run))
+
+
+def tell_back(pair: Pair, settlement: Settlement, ledger: Ledger, run: str) -> int:
+    """Queue what was paired just now where one side keeps the other's key: it learns of it in the same run."""
+    if not any(policy.along for policy in pair.policies):
+        return 0
+    for things in settlement.pairs:
+        for side in (pair.source, pair.target):
+            ledger.queue.put(pair.name, things.ids, side.system, things.systems[side.system], run=run)
+    return sum(len(things.ids) for things in settlement.pairs)
 
 
 def carry_claim(pair: Pair, claimed: ClaimedKeys, desk: Desk, run: str, so_far: Counter[str]) -> Settlement:
@@ -237,7 +250,7 @@ def under_own_ids(pair: Pair, met: Met, ledger: Ledger, run: str) -> tuple[Met, 
 
 def write(pair: Pair, want: Wanted, claimed: ClaimedKeys, ledger: Ledger, run: str, allowance: int | None) -> Outcome:
     """Write one side; a mass change nobody approved is held and asked for."""
-    receipt = Receipt(run, f"{pair.name} {want.side.name} {claimed.epoch}", claimed.epoch, want.digest)
+    receipt = Receipt(run, receipt_name(pair, want.side, claimed.epoch), claimed.epoch, want.digest)
     try:
         return want.side.connector.write(want.change(receipt, dry_run=False, allowance=allowance))
     except ConflictError:
@@ -312,6 +325,7 @@ def settled(
         again=entries(met, again),
         image=image(found, agreed & on_both(found)),
         conflicts=table,
+        unread=met.asked.filter(pa.array(failed | met.source.unread | met.target.unread)),
         exceptions=exceptions,
         resolved_keys={
             pair.side(name).route.name: pc.drop_null(met.key(other).filter(pa.array(agreed | nowhere)))

@@ -14,7 +14,8 @@ from isthmus.levels import synchronize
 from isthmus.levels.baseline import baseline, forecast
 from isthmus.levels.repair import compare_flow
 from isthmus.levels.synchronize import sync_flow
-from tests.flows.conftest import Build
+from isthmus.levels.take_over import take_over
+from tests.flows.conftest import Build, Copies
 from tests.flows.house import OBJECTS, ROOT, House
 
 STEP = ("business_partner", "contract_account", "contract")
@@ -329,3 +330,38 @@ def test_a_baseline_that_was_broken_off_is_taken_over(build: Build, monkeypatch:
         counts = baseline(desk, desk.flow("business_partner"))
     assert counts["created_target"] == house.one("isu", "SELECT count(*) FROM but000")
     assert writes(sync(house, "business_partner")) == {}
+
+
+def test_a_crm_restored_from_an_older_copy_overwrites_nothing_and_is_brought_up_to_date(
+    house: House, copies: Copies
+) -> None:
+    one, two = partners(house, 2)
+    old = copies({"crm": house.urls["crm"]})["crm"]
+    edit(house, "isu", one, bu_sort1="ISU")
+    edit(house, "crm", two, bu_sort1="CRM")
+    sync(house)
+    house.move("crm", old)
+    edit(house, "crm", one, bu_sort2="OLD")  # so its feed sees the old row
+    with pytest.raises(ConflictError, match="--restored crm --by NAME"):
+        sync(house, "business_partner")
+    before = house.ask("isu", "SELECT * FROM but000 ORDER BY partner")
+    with house.desk() as desk:
+        take_over(desk, desk.flow("business_partner"), "operations", "crm")
+    assert house.ask("isu", "SELECT * FROM but000 ORDER BY partner") == before
+    for partner in (one, two):
+        left, right = both(house, "SELECT bu_sort1, bu_sort2 FROM but000 WHERE partner = %s", partner)
+        assert left == right
+    assert writes(sync(house, "business_partner")) == {}
+
+
+def test_what_is_held_of_a_row_stays_while_that_row_cannot_be_read(house: House) -> None:
+    (one,) = partners(house, 1)
+    for system, name in (("isu", "Left"), ("crm", "Right")):
+        edit(house, system, one, name_last=name)
+    sync(house, "business_partner")
+    good = house.one("crm", "SELECT birthdt FROM but000 WHERE partner = %s", one)
+    standing = "SELECT count(*) FROM ledger.conflicts WHERE state = 'open'"
+    for birth in ("19991399", good):
+        edit(house, "crm", one, birthdt=birth)
+        sync(house, "business_partner")
+        assert house.one("ledger", standing) == 1

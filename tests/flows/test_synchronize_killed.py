@@ -22,7 +22,9 @@ def synchronizer(house: House, failpoint: str = "") -> int:
     """Run a process that keeps partners in step; it dies at a fail point if one is named. Returns how it ended."""
     more = {"ISTHMUS_FAILPOINT": failpoint} if failpoint else {}
     command = [sys.executable, "-m", "tests.flows.synchronizer", house.clock().isoformat(), OBJECT]
-    done = subprocess.run(command, cwd=ROOT, env={**os.environ, **more}, stderr=subprocess.PIPE, timeout=120, check=False)
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **more}, stderr=subprocess.PIPE, timeout=120, check=False
+    )
     assert done.returncode in (0, -signal.SIGKILL), done.stderr.decode()
     return done.returncode
 
