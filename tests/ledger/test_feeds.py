@@ -13,7 +13,7 @@ FLOW = "contract.isu.crm"
 
 
 def seen(**rows: str) -> pa.Table:
-    prints = [hashlib.md5(value.encode()).digest() for value in rows.values()]  # noqa: S324
+    prints = [hashlib.md5(value.encode()).digest() for value in rows.values()]
     return pa.table([pa.array(list(rows)), pa.array(prints, pa.binary(16))], schema=SEEN)
 
 
