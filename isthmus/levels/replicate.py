@@ -135,10 +135,17 @@ def load(route: Route, run: str, worker: Worker, only: Sequence[str] | None = No
     if too_many_parked(route, run, worker.ledger, planned):  # what stopped an earlier try may have come meanwhile
         release_parked(route, run, worker)
     with ThreadPoolExecutor(1, thread_name_prefix="read") as beside:
-        ahead: Future[Ahead | None] = beside.submit(read_ahead, route, run, worker, only)
+        ahead: Future[Ahead | None] = beside.submit(read_ahead, route, run, worker, only, False)
         behind: Future[Carried] | None = None
-        while (item := ahead.result()) is not None:
-            ahead = beside.submit(read_ahead, route, run, worker, only)
+        while True:
+            item = ahead.result()
+            if item is None:  # others may hold the rest: what is ours is confirmed before they are waited for
+                _settled(route, behind, tally, worker)
+                behind = None
+                item = read_ahead(route, run, worker, only)
+            if item is None:
+                break
+            ahead = beside.submit(read_ahead, route, run, worker, only, False)
             try:
                 state = refuse_paused(route, worker.ledger)
                 queue = only_compared(route, state)
@@ -156,7 +163,6 @@ def load(route: Route, run: str, worker: Worker, only: Sequence[str] | None = No
             except IsthmusError as wrong:
                 _give_back(item, ahead, behind, worker, wrong)
                 raise
-        _settled(route, behind, tally, worker)
     unreadable(route, run, worker.ledger)
     return tally
 
@@ -193,15 +199,17 @@ class Ahead:
     mapped: Mapped
 
 
-def read_ahead(route: Route, run: str, worker: Worker, only: Sequence[str] | None) -> Ahead | None:
+def read_ahead(route: Route, run: str, worker: Worker, only: Sequence[str] | None, wait: bool = True) -> Ahead | None:
     """Claim the next package, read and map it; None when no package of the run is open any more.
 
     A package that another worker holds is waited for: it is theirs to finish, or ours once the lease has run out.
+    Without `wait` it is left; who has a package to confirm must not wait, or two workers would wait for each other.
     """
     ledger = worker.ledger
     while (claimed := ledger.packages.claim(run, route.name, worker.name, LEASE, only, route.mapping_hash)) is None:
         held = [package for package in ledger.packages.open(run, route.name) if only is None or package.id in only]
-        if not any(package.state == "claimed" and package.worker != worker.name for package in held):
+        others = any(package.state == "claimed" and package.worker != worker.name for package in held)
+        if not (others and wait):
             return None
         take_over(route, run, worker)
         worker.sleep(0.5)

@@ -115,7 +115,7 @@ def test_a_paused_flow_refuses_to_load_until_it_is_resumed(build: Build, journal
     assert house.one("crm", "SELECT count(*) FROM but000") > 800
 
 
-def test_a_flow_paused_in_the_middle_stops_after_the_package_in_hand(build: Build, journal: str) -> None:
+def test_a_flow_paused_in_the_middle_stops_after_the_packages_in_hand(build: Build, journal: str) -> None:
     house = build(journal)
     with house.desk() as desk:
         flow = desk.flow("business_partner")
@@ -127,7 +127,9 @@ def test_a_flow_paused_in_the_middle_stops_after_the_package_in_hand(build: Buil
         with pytest.raises(ConflictError, match="enough for today"):
             load_flow(pausing, flow, run)
     states = house.packages("paused")
-    assert states["done"] == 1 and "claimed" not in states
+    assert states["done"] <= 2  # one is written while the one before is confirmed and told of
+    assert states["retryable"] + states.get("planned", 0) >= 1
+    assert "claimed" not in states
 
 
 def test_a_throttled_flow_waits_between_packages(build: Build) -> None:
