@@ -25,7 +25,7 @@ KINDS: tuple[Kinds, ...] = (
     ("snapshot", "snapshot"),
     ("pointer", "timestamp"),
 )
-HISTORIES = int(os.environ.get("ISTHMUS_HISTORIES", "2"))
+HISTORIES = int(os.environ.get("ISTHMUS_HISTORIES", "1"))
 FIRST = int(os.environ.get("ISTHMUS_HISTORIES_FROM", "0"))
 
 
