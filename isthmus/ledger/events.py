@@ -73,6 +73,9 @@ def ensure_month(database: Database, at: datetime) -> None:
     with database.transaction() as connection:
         known = text("SELECT to_regclass('ledger.events_' || to_char(:month, 'YYYYMM'))")
         if connection.scalar(known, {"month": month}) is None:
+            connection.execute(
+                text("SELECT pg_advisory_xact_lock(hashtext('ledger.events'))")
+            )  # two may find it missing
             connection.execute(text("SELECT ledger.add_month(:month)"), {"month": month})
 
 
