@@ -24,7 +24,6 @@ from isthmus.ledger.pairs import add_pairs
 from isthmus.ledger.values import Pairs
 
 CHUNK = 50_000
-OUTLIERS = 200  # one key in so many, at each end, may lie far off: the stretch does without it
 STRETCH = 2_000  # from so many keys on it is worth a look whether they are neighbours
 
 _TRANSLATE = "SELECT array_agg(s.key), array_agg(t.key) FROM unnest(%b::text[]) AS k(key) {source} {target}"
@@ -38,11 +37,6 @@ t AS MATERIALIZED (SELECT id, key FROM {target} WHERE (SELECT n FROM e) < %(cap)
     AND id >= (SELECT low FROM e) AND id <= (SELECT high FROM e) LIMIT %(cap)s)
 SELECT greatest((SELECT n FROM e), (SELECT count(*) FROM t)), array_agg(s.key), array_agg(t.key)
 FROM s JOIN t ON t.id = s.id
-"""
-_SETTLED = "SELECT NOT EXISTS (SELECT FROM {source} WHERE state <> 'c')"
-_OF_STRETCH = """
-SELECT count(*), string_agg(uuid_send(id), ''), array_agg(key) FROM (SELECT id, key FROM {target} WHERE state = 'c'
-    AND id >= encode(%(low)b, 'hex')::uuid AND id <= encode(%(high)b, 'hex')::uuid LIMIT %(cap)s) t
 """
 _KNOWN = "SELECT array_agg(s.key) FROM unnest(%b::text[]) AS k(key) {source}"
 _FIND = "SELECT array_agg(s.key), string_agg(uuid_send(s.id), '') FROM unnest(%(asked)b::text[]) AS k(key) {source}"
@@ -92,11 +86,8 @@ class Keys:
         with self._database.transaction() as connection:
             if not len(coded.dictionary) or not all(self._holds(connection, name) for name in names):
                 return pa.nulls(len(keys), pa.string())
-            known = self._born(connection, coded.dictionary, object, source, *names)
-            left = coded.dictionary.filter(pc.invert(pc.is_in(coded.dictionary, known[0]))) if known else None
-            if left is None:
-                known = self._stretch(connection, coded.dictionary, source, *names)
-                left = coded.dictionary.slice(0, 0) if known else coded.dictionary
+            known = self._stretch(connection, coded.dictionary, source, *names)
+            left = coded.dictionary.slice(0, 0) if known else coded.dictionary
             if len(left):
                 asked = self._ask(connection, _TRANSLATE, left, source, *names)
                 known = [pa.concat_arrays(pair) for pair in zip(known, asked, strict=True)] if known else asked
@@ -228,36 +219,6 @@ class Keys:
     def _holds(self, connection: Connection, name: str) -> bool:
         return self._leaves.exists(connection, name) and not is_empty(connection, name)
 
-    def _born(
-        self, connection: Connection, keys: pa.Array, object: str, source: str, *leaves: str
-    ) -> list[pa.Array] | None:
-        """Translate neighbouring keys of things born with them: their ids are made here, one side is read.
-
-        An id that is made of a key was confirmed together with it, so what is in question is only whether the key
-        still stands; None where some key of the source does not, or where the ids are too scattered.  Keys that are
-        not found may belong to things that were born elsewhere.
-        """
-        if len(keys) < STRETCH or leaves in self._scattered:
-            return None
-        if not all(is_indexed(connection, name) for name in leaves):
-            return None
-        walk_indexes(connection)
-        driver = raw(connection)
-        (settled,) = driver.execute(sql.SQL(_SETTLED).format(source=leaf(leaves[0]))).fetchone() or (False,)
-        if not settled:
-            return None
-        ids = birth_ids(object, source, self.clients(connection).get(source, ""), keys)
-        order, far = pc.sort_indices(ids.cast(pa.binary())), len(ids) // OUTLIERS
-        ends, cap = [ids[order[at].as_py()].as_py() for at in (far, len(ids) - 1 - far)], 3 * len(keys)
-        asked = {"low": ends[0], "high": ends[1], "cap": cap}
-        rows, things, found = driver.execute(
-            sql.SQL(_OF_STRETCH).format(target=leaf(leaves[1])), asked, binary=True
-        ).fetchone() or (cap, None, None)
-        if rows >= cap:
-            return None
-        place = pc.index_in(_things(things or b""), ids)
-        return [keys.take(place.drop_null()), pa.array(found or [], pa.string()).filter(place.is_valid())]
-
     def _stretch(self, connection: Connection, keys: pa.Array, source: str, *leaves: str) -> list[pa.Array] | None:
         """Translate neighbouring keys by reading their stretch of the map; None where they are scattered.
 
@@ -298,13 +259,14 @@ def _composed(connection: Connection, statement: str, system: str, names: Mappin
     indexed = all(is_indexed(connection, name) for name in names.values())
     if indexed:
         walk_indexes(connection)
+    alone = (
+        indexed and "target" not in names
+    )  # measured: both sides of 100,000 keys one by one took thirty times as long
     joins = {}
     for what, name in names.items():
         alias = sql.SQL(_TIES[what][0])
         tie = sql.SQL(_TIES[what]).format(system=sql.Literal(system))
-        form = (
-            "JOIN LATERAL (SELECT * FROM {0} {1} WHERE {2} OFFSET 0) {1} ON true" if indexed else "JOIN {0} {1} ON {2}"
-        )
+        form = "JOIN LATERAL (SELECT * FROM {0} {1} WHERE {2} OFFSET 0) {1} ON true" if alone else "JOIN {0} {1} ON {2}"
         joins[what] = sql.SQL(form).format(leaf(name), alias, tie)
     return sql.SQL(statement).format(**joins)
 

@@ -99,11 +99,3 @@ def test_both_ways_give_the_same_over_keys_of_every_kind(
             assert fast.equals(ledger.keys.translate(OBJECT, "isu", "crm", asked))
         seen.append(len(asked) - fast.null_count)
     assert seen == [100, 98, 98, 96, 96]
-
-
-def test_things_born_with_their_keys_are_translated_by_reading_one_side(
-    filled: Ledger, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(key_map, "_STRETCH", "SELECT no stretch of both sides is read")
-    asked = list(range(1100, 1200))
-    assert translated(filled, asked) == [f"C{n}" for n in asked]
