@@ -59,6 +59,12 @@ def padded(values: Ids, width: int, prefix: str = "") -> Any:
     return text(body)
 
 
+def decimals(values: Ids, precision: int, scale: int) -> Any:
+    """Return whole numbers of the last place (cents, thousandths) as exact decimals."""
+    words = np.stack([values, values >> 63], axis=1).astype("<i8")  # a sign-extended integer of 16 bytes
+    return pa.Array.from_buffers(pa.decimal128(precision, scale), len(values), [None, pa.py_buffer(words)])
+
+
 @cache
 def _calendar() -> Any:
     days = [(_FIRST + timedelta(days=i)).strftime("%Y%m%d") for i in range(_DAYS)]

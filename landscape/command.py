@@ -51,6 +51,9 @@ def create(
     model: Annotated[Model, typer.Option(help="Single or dual contract model.")] = Model.single,
     devices: Annotated[YesNo, typer.Option(help="Technical devices, or info records only.")] = YesNo.yes,
     defects: Annotated[YesNo, typer.Option(help="Plant the defects of real landscapes.")] = YesNo.yes,
+    business: Annotated[
+        YesNo, typer.Option(help="Bills line by line, readings, quotations, contacts: what a warehouse is fed with.")
+    ] = YesNo.yes,
     isu_url: IsuUrl = None,
     crm_url: CrmUrl = None,
 ) -> None:
@@ -67,6 +70,7 @@ def create(
                 model=model.value,
                 devices=devices is YesNo.yes,
                 defects=defects is YesNo.yes,
+                business=business is YesNo.yes,
                 progress=lambda table, rows: status.update(f"{table}: {rows:,} rows"),
             )
         )

@@ -111,8 +111,18 @@ def half_a_pair(site: Site) -> Sequence[str]:
         contracts, places = site.numbers(chosen), spelled(world.installation(site.place(chosen)))
         services = [codes.GRID[place] for place in world.division(site.pod(chosen))]
         update(site.isu, "eanl", "service = v.b", keyed(CLIENT, "anlage"), places, services)
+    _without_bills(site, contracts)
     for table in ("ever", "everh", "erch", "eeinv"):
         site.isu.execute(f"DELETE FROM {table} WHERE mandt = %s AND vertrag = ANY(%s)", (CLIENT, contracts))
     beleg = spelled(padded(600_000_000 + (100_000_000 if plan.dual else 0) + chosen, 12))
     site.isu.execute("DELETE FROM eein WHERE mandt = %s AND einzbeleg = ANY(%s)", (CLIENT, beleg))
     return places
+
+
+def _without_bills(site: Site, contracts: Sequence[str]) -> None:
+    """Remove what hangs on the bills of contracts: print documents, invoicing, lines."""
+    own = "SELECT belnr FROM erch WHERE mandt = %s AND vertrag = ANY(%s)"
+    printed = "DELETE FROM erdk t USING erchc c WHERE t.mandt = c.mandt AND t.opbel = c.opbel"
+    site.isu.execute(f"{printed} AND c.belnr IN ({own})", (CLIENT, contracts))
+    for table in ("erchc", "dberchz1", "dberchz3"):
+        site.isu.execute(f"DELETE FROM {table} WHERE belnr IN ({own})", (CLIENT, contracts))

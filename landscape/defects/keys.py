@@ -85,8 +85,8 @@ def account_outside_range(site: Site) -> Sequence[str]:
     accounts = np.unique(site.world.plan.account_of(site.choose(8)))
     old = spelled(site.world.account(accounts))
     new = spelled(padded(codes.ACCOUNTS[1] + 20_000_000 + accounts, 12))
-    users = (("fkkvk", "vkont"), ("fkkvkp", "vkont"), ("ever", "vkonto"), ("eein", "vkont"), ("erch", "vkont"))
-    for table, column in users:
+    named = {table: "vkont" for table in ("fkkvk", "fkkvkp", "eein", "erch", "erdk")}
+    for table, column in {**named, "ever": "vkonto"}.items():
         update(site.isu, table, f"{column} = v.b", keyed(CLIENT, column), old, new)
     return new
 

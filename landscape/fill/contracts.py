@@ -1,4 +1,4 @@
-"""Utility contracts, the products they had, move-ins and bills."""
+"""Utility contracts, the products they had, and move-ins."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from landscape.columns import NONE, OPEN, Columns, choose, dats, padded, when
 from landscape.draw import Ids
 from landscape.plan import Chunk
 from landscape.world import World
-
-YEAR = 365
 
 
 def _division(world: World, contracts: Ids) -> Ids:
@@ -126,40 +124,4 @@ def _eeinv(world: World, chunk: Chunk) -> Iterator[Columns]:
         }
 
 
-def _erch(world: World, chunk: Chunk) -> Iterator[Columns]:
-    ids = world.plan.ids("contract", chunk)
-    start, end = world.tenancy(ids)
-    years = (np.minimum(end, world.now - 10) - start + 1) // YEAR
-    for back in (2, 1):
-        some = years >= back
-        since = (start + (years - back) * YEAR)[some]
-        yield from _bills(world, ids[some], since, since + YEAR - 1, "01", back)
-    ended = (end < world.now) & (start + years * YEAR <= end)
-    yield from _bills(world, ids[ended], (start + years * YEAR)[ended], end[ended], "03", 0)
-
-
-def _bills(world: World, ids: Ids, since: Ids, until: Ids, process: str, back: int) -> Iterator[Columns]:
-    account = world.plan.account_of(ids)
-    for side in world.sides:
-        yield {
-            "MANDT": CLIENT,
-            "BELNR": padded((side * 3 + back + 1) * 10_000_000_000 + ids, 12),
-            "BUKRS": "1000",
-            "SPARTE": choose(codes.DIVISIONS, _division(world, ids)),
-            "GPARTNER": world.partner(world.plan.partner_of(account)),
-            "VKONT": world.account(account),
-            "VERTRAG": world.contract(ids, side),
-            "BEGABRPE": dats(since),
-            "ENDABRPE": dats(until),
-            "ABRDATS": dats(until),
-            "ADATSOLL": dats(until),
-            "BELEGDAT": dats(until + 3),
-            "ABRVORG": process,
-            "KOFIZ": "01",
-            "PORTION": padded(1 + world.draw.below("portion", ids, 240), 4, "PORT"),
-            "ERDAT": dats(until + 3),
-            "ERNAM": "BATCH",
-        }
-
-
-TABLES = {"EVER": _ever, "EVERH": _everh, "EEIN": _eein, "EEINV": _eeinv, "ERCH": _erch}
+TABLES = {"EVER": _ever, "EVERH": _everh, "EEIN": _eein, "EEINV": _eeinv}

@@ -291,17 +291,32 @@ def _easts(world: World, chunk: Chunk) -> Iterator[Columns]:
             }
 
 
-def _eabl(world: World, chunk: Chunk) -> Iterator[Columns]:
+def readings(world: World, chunk: Chunk) -> Iterator[tuple[Registers, Ids]]:
+    """Yield the registers of meters that hung somewhere, each as often as it was read, and which reading it is."""
     if not world.readings:
         return
-    thousandths = [f"0.{i:03d}" for i in range(1000)]
     for fleet in _hung(world, chunk):
         once = registers(world, fleet)
         index = np.repeat(np.arange(len(once.number)), world.readings)
         turn = np.tile(np.arange(world.readings), len(once.number))
-        found = Registers(once.fleet.only(index), once.number[index], once.logical[index])
-        span = np.where(found.fleet.end >= OPEN, world.now, found.fleet.end) - found.fleet.start
-        passed = span * turn // world.readings
+        yield Registers(once.fleet.only(index), once.number[index], once.logical[index]), turn
+
+
+def read_on(world: World, found: Registers, turn: Ids) -> Days:
+    """Return the day of each reading: the first when the meter was installed, the others in equal distances."""
+    span = np.where(found.fleet.end >= OPEN, world.now, found.fleet.end) - found.fleet.start
+    return np.asarray(found.fleet.start + span * turn // world.readings)
+
+
+def document(found: Registers, turn: Ids) -> Any:
+    """Return the numbers of reading documents."""
+    return padded(found.logical * 100 + turn, 20)
+
+
+def _eabl(world: World, chunk: Chunk) -> Iterator[Columns]:
+    thousandths = [f"0.{i:03d}" for i in range(1000)]
+    for found, turn in readings(world, chunk):
+        passed = read_on(world, found, turn) - found.fleet.start
         shown = passed * (2_000 + world.draw.below("use", found.logical, 9_000)) + world.draw.below(
             "z", found.logical, 999
         )
@@ -309,7 +324,7 @@ def _eabl(world: World, chunk: Chunk) -> Iterator[Columns]:
         when_read = dats(found.fleet.start + passed)
         yield {
             "MANDT": CLIENT,
-            "ABLBELNR": padded(found.logical * 100 + turn, 20),
+            "ABLBELNR": document(found, turn),
             "GERNR": serials(world, found.fleet),
             "EQUNR": world.device(found.fleet.number),
             "ZWNUMMER": padded(found.number + 1, 3),

@@ -210,6 +210,12 @@ def _eanl(world: World, chunk: Chunk) -> Iterator[Columns]:
         }
 
 
+def reading_unit(world: World, installations: Ids) -> Any:
+    """Return the meter reading unit of installations: those of one street are read together."""
+    houses = world.plan.house_of(world.plan.premise_of(world.plan.pod_of(installations)))
+    return padded(houses // 45 % 250, 6, "AE")
+
+
 def _eanlh(world: World, chunk: Chunk) -> Iterator[Columns]:
     ids = world.plan.ids("installation", chunk)
     since = world.commissioned(ids)
@@ -228,9 +234,7 @@ def _eanlh(world: World, chunk: Chunk) -> Iterator[Columns]:
                 "AB": dats(start[there]),
                 "TARIFTYP": choose(codes.RATES, rate) if side == 0 else choose(codes.GRID_RATES, division[there]),
                 "AKLASSE": when(world.draw.chance("aklasse", some, 0.12), "GEW", "HH"),
-                "ABLEINH": padded(
-                    world.plan.house_of(world.plan.premise_of(world.plan.pod_of(some))) // 45 % 250, 6, "AE"
-                ),
+                "ABLEINH": reading_unit(world, some),
                 "ISTYPE": "",
             }
 
