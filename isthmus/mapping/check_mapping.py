@@ -8,7 +8,8 @@ from isthmus.errors import did_you_mean
 from isthmus.mapping.bind import TODAY
 from isthmus.mapping.check_codes import values_of
 from isthmus.mapping.document import place
-from isthmus.mapping.scope import Scope, all_tables, list_fields, misnamed, offered
+from isthmus.mapping.form import offered
+from isthmus.mapping.scope import Scope, all_tables, list_fields, misnamed
 from isthmus.mapping.spec import MappedField, MappedList, MappedTable, MappingSpec, Model, Position
 
 AT = ("today", "last")

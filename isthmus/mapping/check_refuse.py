@@ -5,8 +5,9 @@ from __future__ import annotations
 from isthmus.errors import did_you_mean
 from isthmus.mapping.check_rules import comparison_fits, terms_of
 from isthmus.mapping.document import place
+from isthmus.mapping.form import offered
 from isthmus.mapping.refuse import TODAY, WAS, places
-from isthmus.mapping.scope import Scope, offered
+from isthmus.mapping.scope import Scope
 from isthmus.mapping.spec import Field, Model, Position, Predicate, Refusal, Term
 
 

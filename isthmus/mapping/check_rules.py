@@ -9,7 +9,8 @@ from decimal import Decimal, InvalidOperation
 from isthmus.errors import did_you_mean
 from isthmus.mapping.check_codes import values_of
 from isthmus.mapping.document import place
-from isthmus.mapping.scope import Scope, misnamed, offered, read_names
+from isthmus.mapping.form import offered
+from isthmus.mapping.scope import Scope, misnamed, read_names
 from isthmus.mapping.spec import Field, MappingSpec, Model, Predicate, Rule, Term
 
 ORDERED = ("<", "<=", ">", ">=")

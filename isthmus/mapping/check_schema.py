@@ -12,10 +12,10 @@ from isthmus.errors import Finding, SystemUnavailable, did_you_mean
 from isthmus.mapping.check_rules import terms_of
 from isthmus.mapping.check_writes import filled_columns
 from isthmus.mapping.document import Text, place
-from isthmus.mapping.form import Findings
+from isthmus.mapping.form import Findings, offered
 from isthmus.mapping.grammar import Misread
 from isthmus.mapping.pipe import read_pipe
-from isthmus.mapping.scope import all_tables, offered
+from isthmus.mapping.scope import all_tables
 from isthmus.mapping.spec import Catalogue, Field, MappedField, MappedTable, MappingSpec, Pipe, Position
 
 Describe = Callable[[str, str], Table | None]  # (system, table) -> its description, None if the system lacks it

@@ -79,7 +79,7 @@ def _print_findings(
     if reached:
         typer.echo(f"Columns were compared with the tables of {', '.join(reached)}.")
     if silent:
-        typer.echo(f"Columns were not compared with {', '.join(silent)}, which cannot be reached.")
+        typer.echo(f"Columns were not compared with {', '.join(silent)}, which cannot be reached or holds no table.")
 
 
 def _print_unseen(catalogue: Catalogue, root: Path) -> None:

@@ -24,6 +24,8 @@ from isthmus.mapping.functions import Context
 from isthmus.mapping.plan import BoundPipe, ChangeDate, Presence, ReadField, ReadList, ReadPlan, ReadRule, Stamp
 from isthmus.mapping.spec import Catalogue, Field, MappedField, MappedList, MappedTable, MappingSpec, Predicate, Rule
 
+COPY = " (copy)"  # follows the name of a field where one of its copies is meant
+
 
 def setting(switches: Mapping[str, bool] | None = None, today: date | None = None) -> Setting:
     """Make the setting of a compilation; without switches everything conditional is off."""
@@ -40,14 +42,23 @@ def specs_of(catalogue: Catalogue, system: str, object_: str, given: Setting | N
 
 
 def compile_read(
-    catalogue: Catalogue, system: str, object_: str, variant: str = "", given: Setting | None = None
+    catalogue: Catalogue,
+    system: str,
+    object_: str,
+    variant: str = "",
+    given: Setting | None = None,
+    copies: bool = False,
 ) -> ReadPlan:
-    """Compile how `system` speaks `object_` in the read direction (one variant where it has several)."""
+    """Compile how `system` speaks `object_` in the read direction (one variant where it has several).
+
+    With `copies` the columns that repeat a field are read as well, under the field's name and `COPY`.
+    """
     given = given or setting()
     spec = _spec(catalogue, system, object_, variant)
     context = context_of(catalogue, system)
     model = catalogue.models[object_]
-    fields = tuple(_field(line, model.field(line.name), context) for line in (*spec.fields, *spec.reads))
+    lines = (*spec.fields, *spec.reads, *(_copies(spec, given) if copies else ()))
+    fields = tuple(_field(line, model.field(line.name.removesuffix(COPY)), context) for line in lines)
     key = bind_pipe(spec.key, context)
     deleted = bind_pipe(spec.deleted, context) if spec.deleted else None
     known_as = {other: bind_pipe(pipe, context) for other, pipe in spec.known_as.items()}
@@ -84,6 +95,14 @@ def compile_read(
         ),
         stamps=stamps_of(query, tables),
     )
+
+
+def _copies(spec: MappingSpec, given: Setting) -> Iterator[MappedField]:
+    """Yield the lines under `copies` whose tables are in force, renamed so that they stand beside their fields."""
+    there = {table.alias for table in tables_in_force(spec.tables, given)}
+    for line in spec.copies:
+        if {alias for alias, _ in line.pipe.columns} <= there:
+            yield replace(line, name=line.name + COPY)
 
 
 def change_dates(query: Query, key: tuple[str, ...], tables: Sequence[MappedTable]) -> Iterator[ChangeDate]:

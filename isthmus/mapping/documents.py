@@ -23,20 +23,29 @@ def documents(catalogue: Catalogue) -> Mapping[str, str]:
 
 def out_of_date(catalogue: Catalogue, folder: Path) -> tuple[str, ...]:
     """Return the documents below `folder` that are missing, differ, or describe an object that is gone."""
-    wanted = documents(catalogue)
-    differ = [name for name, text in wanted.items() if _read(folder / name) != text]
-    left = [f"mappings/{path.name}" for path in sorted((folder / "mappings").glob("*.md"))]
-    return (*differ, *(name for name in left if name not in wanted))
+    return stale_pages(documents(catalogue), folder, "mappings")
 
 
 def write_documents(catalogue: Catalogue, folder: Path) -> tuple[str, ...]:
     """Write what is out of date below `folder` and remove what is left over; return the paths touched."""
-    wanted, touched = documents(catalogue), out_of_date(catalogue, folder)
+    return write_pages(documents(catalogue), folder, "mappings")
+
+
+def stale_pages(pages: Mapping[str, str], folder: Path, place: str) -> tuple[str, ...]:
+    """Return the pages below `folder` that are missing or differ, and those in `place` that nothing makes any more."""
+    differ = [name for name, text in pages.items() if _read(folder / name) != text]
+    left = [f"{place}/{path.name}" for path in sorted((folder / place).glob("*.md"))]
+    return (*differ, *(name for name in left if name not in pages))
+
+
+def write_pages(pages: Mapping[str, str], folder: Path, place: str) -> tuple[str, ...]:
+    """Write the pages that are stale, remove those that nothing makes any more, and return the paths touched."""
+    touched = stale_pages(pages, folder, place)
     for name in touched:
         path = folder / name
-        if name in wanted:
+        if name in pages:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(wanted[name], encoding="utf-8")
+            path.write_text(pages[name], encoding="utf-8")
         else:
             path.unlink()
     return touched

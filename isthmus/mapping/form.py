@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from isthmus.errors import Finding, did_you_mean
-from isthmus.mapping.document import Entries, Items, Node, Text, Word
+from isthmus.mapping.document import Entries, Items, Node, Text, Word, place
 from isthmus.mapping.spec import NOWHERE, Position
 
 YES = {"yes": True, "true": True, "no": False, "false": False}
@@ -34,6 +34,14 @@ class Findings:
         """Note one mistake."""
         self.found.append(Finding(position.file, position.line, position.column, message))
 
+    def known(self, word: str, names: Iterable[str], what: str, at: Position) -> bool:
+        """Tell whether a word is among names; if not, note it with the nearest one, or those there are."""
+        every = list(names)
+        if word in every:
+            return True
+        self.add(place(word, at), f'{what} "{word}".{did_you_mean(word, every) or offered(every)}')
+        return False
+
     def sorted(self) -> tuple[Finding, ...]:
         """Return each finding once, by file, line and column."""
         return tuple(sorted(set(self.found)))
@@ -43,6 +51,12 @@ def listed(names: Iterable[str], last: str = "or") -> str:
     """Return `"a", "b" or "c"`."""
     quoted = [f'"{name}"' for name in names]
     return f" {last} ".join([", ".join(quoted[:-1]), quoted[-1]]) if len(quoted) > 1 else "".join(quoted)
+
+
+def offered(names: Iterable[str]) -> str:
+    """Return ` Possible here: a, b.` for a few names, or nothing for many."""
+    few = list(names)
+    return f" Possible here: {', '.join(few)}." if 0 < len(few) <= 12 else ""
 
 
 def kind(node: Node) -> str:

@@ -97,6 +97,21 @@ class Line:
                 return ""
         return " ".join(words)
 
+    def arguments(self, name: str) -> tuple[Word, ...]:
+        """Take the arguments of a function, in parentheses; none where no parenthesis is opened."""
+        found: list[Word] = []
+        if not self.sign("("):
+            return ()
+        while not self.sign(")"):
+            argument = self.quoted()
+            if argument is None:
+                argument = self.word(ARGUMENT)
+            if argument is None:
+                raise self.expected(f'")" of {name}(')
+            found.append(argument)
+            self.sign(",")
+        return tuple(found)
+
     def expected(self, what: str) -> Misread:
         """Return the complaint that something else stands here."""
         found = self.text[self.offset :].split()

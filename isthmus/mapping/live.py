@@ -69,6 +69,9 @@ class Systems:
             self.names[kind] = connector.discover()
         except IsthmusError:
             return None
+        if not self.names[kind]:  # an inbox that is read empty has no tables to compare with
+            connector.close()
+            return None
         return connector
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,7 @@ from isthmus.mapping.load_scenario import load_scenario
 from isthmus.mapping.spec import Catalogue, CodeTable, MappingSpec, Model, Scenario, SystemSettings
 
 SYSTEM_FILE = "_system"
+SUFFIXES = (".yaml", ".yml")
 KINDS = ("model", "codes", "scenarios")  # every other folder is a system
 
 
@@ -46,8 +48,35 @@ class Reading:
 
 
 def load_catalogue(*folders: Path) -> Catalogue:
-    """Read and check `mappings/**` of one or more folders; raises SpecError with all findings, sorted."""
-    catalogue, findings = read_catalogue(*folders)
+    """Read and check `mappings/**` of one or more folders; raises SpecError with all findings, sorted.
+
+    Folders with the same files are read once a process: that takes a quarter of a second, looking at them a few ms.
+    """
+    return _checked(_fingerprint(folders))
+
+
+@dataclass(frozen=True, slots=True)
+class _Fingerprint:
+    """What the folders hold; they are told apart by nothing else."""
+
+    digest: str
+    folders: tuple[Path, ...] = field(compare=False)
+
+
+def _fingerprint(folders: tuple[Path, ...]) -> _Fingerprint:
+    digest = hashlib.sha256()
+    for folder in folders:
+        top = _top(folder)
+        for path in (top, *sorted(top.rglob("*"))):
+            content = path.read_bytes() if path.is_file() and path.suffix in SUFFIXES else b""
+            digest.update(f"{top.name}/{path.relative_to(top)} {path.is_symlink()} {len(content)}\n".encode())
+            digest.update(content)
+    return _Fingerprint(digest.hexdigest(), folders)
+
+
+@functools.lru_cache(maxsize=8)
+def _checked(known: _Fingerprint) -> Catalogue:
+    catalogue, findings = read_catalogue(*known.folders)
     if findings:
         raise SpecError(findings)
     return catalogue
@@ -67,14 +96,19 @@ def read_files(folders: Iterable[Path]) -> Reading:
     """Read every YAML file below the folders' `mappings`; raises ConfigError for a folder without one."""
     reading = Reading()
     for folder in folders:
-        top = folder / "mappings" if (folder / "mappings").is_dir() else folder
-        if not top.is_dir():
-            raise ConfigError(f'"{folder}" is no folder with mappings. Name the folder that holds "mappings".')
+        top = _top(folder)
         reading.folders.update(part.name for part in top.iterdir() if part.is_dir() and part.name not in KINDS)
         for path in sorted(top.rglob("*")):
-            if path.suffix in (".yaml", ".yml") and path.is_file():
+            if path.suffix in SUFFIXES and path.is_file():
                 _read_file(path, top, reading)
     return reading
+
+
+def _top(folder: Path) -> Path:
+    top = folder / "mappings" if (folder / "mappings").is_dir() else folder
+    if not top.is_dir():
+        raise ConfigError(f'"{folder}" is no folder with mappings. Name the folder that holds "mappings".')
+    return top
 
 
 def _read_file(path: Path, top: Path, reading: Reading) -> None:

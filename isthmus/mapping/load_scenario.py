@@ -37,7 +37,7 @@ def _flow(node: Node, findings: Findings) -> Flow:
         findings.add(form.where("mass_change"), '"mass_change" is a share between 0 and 1, such as 0.2.')
     rows = form.number("package_rows", 0)
     if rows < 0 or rows != rows or rows != int(min(rows, 1e9)):
-        findings.add(form.where("package_rows"), '"package_rows" is a whole number of rows, such as 20000.')
+        findings.add(form.where("package_rows"), '"package_rows" is a whole number of rows, such as 15000.')
         rows = 0
     there = bool(form.node.pairs)
     return Flow(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from isthmus.errors import Finding, SpecError
 from isthmus.mapping.document import Text, Word
-from isthmus.mapping.grammar import ARGUMENT, Line, Misread
+from isthmus.mapping.grammar import Line, Misread
 from isthmus.mapping.spec import Call, Pipe, Tie
 
 
@@ -95,18 +95,7 @@ def _call(line: Line) -> Call:
     name = line.word()
     if name is None:
         raise line.expected("the name of a function")
-    if not line.sign("("):
-        return Call(name, (), name.position)
-    args: list[str] = []
-    while not line.sign(")"):
-        argument = line.quoted()
-        if argument is None:
-            argument = line.word(ARGUMENT)
-        if argument is None:
-            raise line.expected(f'")" of {name}(')
-        args.append(argument)
-        line.sign(",")
-    return Call(name, tuple(args), name.position)
+    return Call(name, line.arguments(name), name.position)
 
 
 def _tie(line: Line) -> Tie:

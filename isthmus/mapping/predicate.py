@@ -18,7 +18,11 @@ Comparison = Literal["=", "<>", "<", "<=", ">", ">="]
 
 def read_predicate(source: Text | str) -> Predicate:
     """Read a condition; raises Misread."""
-    line = Line.of(source)
+    return take_predicate(Line.of(source))
+
+
+def take_predicate(line: Line) -> Predicate:
+    """Take the rest of a line as a condition; raises Misread."""
     found = _either(line, 0)
     if not line.done:
         raise line.expected('"and", "or" or the end of the condition')

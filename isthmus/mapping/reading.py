@@ -100,7 +100,8 @@ def read_records(plan: ReadPlan, root: pa.RecordBatch, lists: Mapping[str, pa.Re
     for presence in plan.presences:
         tied = pc.is_valid(root.column(presence.tied[0]))
         missing = pc.and_(pc.is_null(root.column(presence.column)), tied)
-        remarks.add(missing, presence.table, "missing row", f"no row in {presence.table} for {presence.tied[0]}")
+        said = f"no row in {presence.table} for {presence.tied[0]} as it is spelled (tables are tied by what they hold)"
+        remarks.add(missing, presence.table, "missing row", f"{said}: complete the table or correct the spelling")
     model = pa.RecordBatch.from_pydict(columns) if columns else root.select([])
     _rules(plan.rejects, model, "reject rule", remarks)
     _rules(plan.warns, model, "warn rule", warnings)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from isthmus.errors import did_you_mean
-from isthmus.mapping.document import place
 from isthmus.mapping.form import Findings
 from isthmus.mapping.spec import (
     Catalogue,
@@ -36,11 +34,7 @@ class Scope:
 
     def known(self, word: str, names: Iterable[str], what: str, at: Position) -> bool:
         """Tell whether a word is among names; if not, say so with the nearest one."""
-        every = list(names)
-        if word in every:
-            return True
-        self.add(place(word, at), f'{what} "{word}".{did_you_mean(word, every) or offered(every)}')
-        return False
+        return self.findings.known(word, names, what, at)
 
     def has(self, folder: str, args: tuple[str, ...]) -> bool:
         """Tell whether the one argument names a file of a folder."""
@@ -54,12 +48,6 @@ class Scope:
     def system(self, name: str, at: Position) -> bool:
         """Tell whether there is a folder for a system."""
         return self.known(name, sorted(self.folders), "there is no system", at)
-
-
-def offered(names: Iterable[str]) -> str:
-    """Return ` Possible here: a, b.` for a few names, or nothing for many."""
-    few = list(names)
-    return f" Possible here: {', '.join(few)}." if 0 < len(few) <= 12 else ""
 
 
 def lines_of(spec: MappingSpec) -> Iterator[MappedField]:
