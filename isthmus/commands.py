@@ -123,7 +123,7 @@ def approve(
 ) -> None:
     """Approve a change larger than the flow's mass-change share; the run may then go on."""
     from isthmus.levels.download import open_desk
-    from isthmus.levels.replicate import MASS_CHANGE
+    from isthmus.levels.limits import MASS_CHANGE
 
     with open_desk(gate="off") as desk:
         desk.ledger.approvals.approve(run, flow, MASS_CHANGE, by)

@@ -20,6 +20,7 @@ from isthmus.mapping.plan import Records
 from isthmus.mapping.slices import slice_faults
 
 GROUP = "isthmus.gates"
+NAMED = 20  # keys that a finding names unless more are asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +56,11 @@ class Gate(Protocol):
     def has_suite(self, object_: str) -> bool:
         """Tell whether there is anything to check for this object."""
 
-    def check(self, object_: str, frame: pa.RecordBatch) -> Verdict:
-        """Check one package; `frame` is what `frame_of` makes of its records.  Never raises for bad data."""
+    def check(self, object_: str, frame: pa.RecordBatch, *, named: int = NAMED) -> Verdict:
+        """Check one package; `frame` is what `frame_of` makes of its records.  Never raises for bad data.
+
+        A finding names up to `named` of the rows it is about.
+        """
 
 
 class OpenGate:
@@ -66,7 +70,7 @@ class OpenGate:
         """There is no suite."""
         return False
 
-    def check(self, object_: str, frame: pa.RecordBatch) -> Verdict:
+    def check(self, object_: str, frame: pa.RecordBatch, *, named: int = NAMED) -> Verdict:
         """Everything passes."""
         return Verdict()
 

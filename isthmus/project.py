@@ -65,7 +65,7 @@ class Project:
             folder,
             systems,
             os.environ.get("ISTHMUS_SCENARIO") or said.get("scenario", ""),
-            int(said.get("package_rows", 20_000)),
+            int(said.get("package_rows", 15_000)),
             said.get("gate", "great_expectations"),
             said.get("alerts") or {},
             said.get("review") or {},

@@ -19,11 +19,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from isthmus.errors import ConfigError
-from isthmus.gate import GateFinding
+from isthmus.gate import NAMED, GateFinding
 from quality.kinds import KINDS
 from quality.suite import Expectation
 
-KEYS_NAMED = 20
 _ONE_AT_A_TIME = threading.Lock()  # its context belongs to the process
 
 
@@ -82,8 +81,8 @@ def _frames() -> Any:
     return context.data_sources.add_pandas("package").add_dataframe_asset("rows")
 
 
-def validate(expectations: Sequence[Expectation], frame: pa.RecordBatch) -> tuple[GateFinding, ...]:
-    """Evaluate expectations on the rows of a package, in order; bad data never raises.
+def validate(expectations: Sequence[Expectation], frame: pa.RecordBatch, named: int = NAMED) -> tuple[GateFinding, ...]:
+    """Evaluate expectations on the rows of a package, in order; bad data never raises.  Up to `named` keys are told.
 
     Raises ConfigError where the library is missing.  Of a package without rows only `rows` is judged.
     """
@@ -96,15 +95,15 @@ def validate(expectations: Sequence[Expectation], frame: pa.RecordBatch) -> tupl
         batch = whole.get_batch({"dataframe": _pandas(judged, frame)})
         results = _run(gx, batch, judged, {"result_format": "BASIC", "partial_unexpected_count": 0})
         failed = [line for line in judged if KINDS[line.kind].rows and _count(results[id(line)])]
-        named = _run(gx, batch, failed, _NAMED) if failed else {}
-    return tuple(_finding(line, results.get(id(line), {}), _keys(named.get(id(line), {}))) for line in expectations)
+        told = _run(gx, batch, failed, {**_NAMED, "partial_unexpected_count": named}) if failed else {}
+    keys = {line: _keys(told.get(line, {}), named) for line in map(id, failed)}
+    return tuple(_finding(line, results.get(id(line), {}), keys.get(id(line), ())) for line in expectations)
 
 
 _ERROR = re.compile(r"^(?:\w+\.)*(\w*(?:Error|Exception))\b", re.MULTILINE)
 _NAMED = {
     "result_format": "SUMMARY",
     "unexpected_index_column_names": ["key"],
-    "partial_unexpected_count": KEYS_NAMED,
     "exclude_unexpected_values": True,
 }
 
@@ -181,9 +180,9 @@ def _count(result: dict[str, Any]) -> int:
     return int(result.get("unexpected_count") or 0)
 
 
-def _keys(result: dict[str, Any]) -> tuple[str, ...]:
+def _keys(result: dict[str, Any], named: int) -> tuple[str, ...]:
     found = [key for entry in result.get("partial_unexpected_index_list") or () for key in _listed(entry["key"])]
-    return tuple(dict.fromkeys(str(key) for key in found))[:KEYS_NAMED]
+    return tuple(dict.fromkeys(str(key) for key in found))[:named]
 
 
 def _listed(value: Any) -> list[Any]:

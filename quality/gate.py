@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from isthmus.gate import GateFinding, Verdict
+from isthmus.gate import NAMED, GateFinding, Verdict
 from quality.suite import Expectation, Suite, load_suites
 
 
 class GreatExpectationsGate:
-    """Checks packages against `quality/suites/<object>.yaml` of a project folder.
+    """Checks packages against `quality/suites/<object>.yaml` of a project folder, and the warehouse's requests
+    (`warehouse.<store>`) against `quality/warehouse/<store>.yaml`.
 
     Great Expectations is imported by the first package that is checked, not before.
     """
@@ -24,9 +25,10 @@ class GreatExpectationsGate:
         """Tell whether there is anything to check for this object."""
         return object_ in self._suites and bool(self._suites[object_].expectations)
 
-    def check(self, object_: str, frame: pa.RecordBatch) -> Verdict:
+    def check(self, object_: str, frame: pa.RecordBatch, *, named: int = NAMED) -> Verdict:
         """Check one package as `frame_of` lays it out; never raises for bad data, raises ConfigError without the
-        library.  An expectation on a column that the package does not have is `errored`.
+        library.  An expectation on a column that the package does not have is `errored`; a failed one names up to
+        `named` rows.
         """
         if not self.has_suite(object_):
             return Verdict()
@@ -36,7 +38,7 @@ class GreatExpectationsGate:
         there = set(frame.schema.names)
         # a package without rows has no lists either; there is nothing to look for in it
         able = [line for line in suite.expectations if there.issuperset(line.columns) or not frame.num_rows]
-        found = dict(zip(map(id, able), validate(able, _narrow(suite, frame)), strict=True))
+        found = dict(zip(map(id, able), validate(able, _narrow(suite, frame), named), strict=True))
         return Verdict(tuple(found.get(id(line)) or _errored(line, there) for line in suite.expectations))
 
 

@@ -1,4 +1,7 @@
-"""`quality/suites/<object>.yaml`: what is expected of the mapped rows of a package, read with every finding at once."""
+"""`quality/suites/<object>.yaml`: what is expected of the mapped rows of a package, read with every finding at once.
+
+`quality/warehouse/<store>.yaml` says the same of the records of a store of the warehouse, before they are activated.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from isthmus.errors import Finding, SpecError, did_you_mean
-from isthmus.mapping.document import Entries, Node, Word, place, read_document
+from isthmus.mapping.document import Entries, Node, Text, Word, place, read_document
 from isthmus.mapping.form import Findings, Form, group, kind, listed
 from isthmus.mapping.load_model import load_model
 from isthmus.mapping.spec import NOWHERE, Model, Position
@@ -69,12 +72,16 @@ def load_suites(folder: Path) -> dict[str, Suite]:
 def read_suites(folder: Path) -> tuple[dict[str, Suite], tuple[Finding, ...]]:
     """Read the suites of a project folder; return those that could be read, and what is wrong."""
     findings, suites = Findings(), {}
-    top = folder / "quality" / "suites"
-    for path in sorted(top.glob("*.y*ml")):
+    for path in sorted((folder / "quality" / "suites").glob("*.y*ml")):
         root = read_root(path, f"quality/suites/{path.name}", findings)
         if root is not None:
             model = _model(folder, path.stem, root, findings)
-            suites[path.stem] = _suite(root, path.stem, model, findings)
+            suites[path.stem] = _suite(root, path.stem, column_types(model) if model else None, findings)
+    for path in sorted((folder / "quality" / "warehouse").glob("*.y*ml")):
+        root = read_root(path, f"quality/warehouse/{path.name}", findings)
+        if root is not None:
+            types = _store_types(folder, path.stem, root, findings)
+            suites[f"warehouse.{path.stem}"] = _suite(root, path.stem, types, findings)
     return suites, findings.sorted()
 
 
@@ -100,6 +107,26 @@ def _model(folder: Path, name: str, root: Entries, findings: Findings) -> Model 
     return None
 
 
+def _store_types(folder: Path, name: str, root: Entries, findings: Findings) -> dict[str, str] | None:
+    """Return the columns of a store of the warehouse with their types; None where there is no such store."""
+    path = folder / "warehouse" / "stores" / f"{name}.yaml"
+    if not path.is_file():
+        known = sorted(file.stem for file in path.parent.glob("*.yaml"))
+        hint = did_you_mean(name, known) or f" Known: {', '.join(known)}."
+        findings.add(root.position, f'the warehouse has no store "{name}"; a suite is called like its store.{hint}')
+        return None
+    node, _ = read_document(path.read_bytes(), str(path))
+    fields = Form(node, "a store", (), Findings()).entries("fields") if isinstance(node, Entries) else None
+    types = {"key": "text", "record_mode": "text"}
+    for key, said in fields.pairs if fields else ():
+        text = said.value if isinstance(said, Text) else ""
+        if isinstance(said, Entries):
+            text = Form(said, "a field", (), Findings()).word("type")
+        of = text.partition("(")[0]
+        types[key.value] = "decimal" if of in ("amount", "quantity") else of
+    return types
+
+
 def column_types(model: Model) -> dict[str, str]:
     """Return every column a suite may name with its type: the key, fields, and what is counted of lists."""
     types: dict[str, str] = {"key": "text", **{item.name: item.type for item in model.fields}}
@@ -110,12 +137,11 @@ def column_types(model: Model) -> dict[str, str]:
     return types
 
 
-def _suite(root: Entries, name: str, model: Model | None, findings: Findings) -> Suite:
+def _suite(root: Entries, name: str, types: Mapping[str, str] | None, findings: Findings) -> Suite:
     form = Form(root, "a suite", ("suite", "about", "expect"), findings)
     said = form.word("suite", required=True)
     if said and said != name:
         findings.add(place(said), f'"suite" is "{said}" but the file is called "{name}". Give both the same name.')
-    types = column_types(model) if model else None
     lines = tuple(line for node in form.items("expect") if (line := _line(node, types, findings)))
     if not form.has("expect"):
         findings.add(root.position, 'a suite needs "expect", a list of expectations. Add it.')

@@ -9,12 +9,13 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pymysql
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 from isthmus.store import drop_database, ensure_database, server
 from isthmus.store.place import Place
@@ -25,6 +26,33 @@ FAST = "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\nshared_bu
 POSTGRES = os.environ.get("ISTHMUS_TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
 MARIADB = os.environ.get("ISTHMUS_TEST_MARIADB_URL", "mysql+pymysql://root@127.0.0.1:3306/test")
 PREFIX = "isthmus-tests-"
+MEMORY, PLENTY = Path("/dev/shm"), 8 << 30
+
+
+FOLDERS = ("airflow", "sim", "flows", "warehouse")  # the longest first, or the last worker would be alone with them
+ALONE = "test_conflict_review.py"  # asks about whatever other tests left behind
+UNTOUCHED = "test_initial_download.py"  # counts a landscape that nobody has changed yet, so it begins
+
+
+class ByFile(LoadFileScheduling):  # type: ignore[misc]
+    """Keeps the tests of a file on one worker, and all of Airflow's but those that need a landscape of their own."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = str(super()._split_scope(nodeid))
+        shares = file.startswith("tests/airflow/") and not file.endswith(ALONE)
+        return "tests/airflow" if shares else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    """Have tests handed out by file."""
+    return ByFile(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest."""
+    rank = {folder: place for place, folder in enumerate(FOLDERS)}
+    folders = {item: item.path.relative_to(Path(__file__).parent).parts[0] for item in items}
+    items.sort(key=lambda item: (rank.get(folders[item], len(FOLDERS)), item.path.name != UNTOUCHED))
 
 
 @pytest.fixture(autouse=True)
@@ -36,10 +64,18 @@ def _no_store_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def new_home() -> Path:
     """Return an empty project folder that the server's account can reach, also when root runs the tests."""
-    folder = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=_room())).resolve()
     folder.chmod(0o755)
     (folder / "owner").write_text(str(os.getpid()), encoding="ascii")
     return folder
+
+
+def _room() -> Path:
+    """Return a folder in memory where there is plenty of it: databases are copied there in a sixth of the time."""
+    with contextlib.suppress(OSError):
+        if shutil.disk_usage(MEMORY).free > PLENTY:
+            return MEMORY
+    return Path(tempfile.gettempdir())
 
 
 def remove_home(folder: Path) -> None:
@@ -50,7 +86,7 @@ def remove_home(folder: Path) -> None:
 
 def _remove_left_over() -> None:
     """Remove the stores of test runs that were killed."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+    for folder in (*MEMORY.glob(f"{PREFIX}*"), *Path(tempfile.gettempdir()).glob(f"{PREFIX}*")):
         with contextlib.suppress(OSError, ValueError):
             if not alive(int((folder / "owner").read_text(encoding="ascii"))):
                 remove_home(folder.resolve())

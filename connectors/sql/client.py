@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
@@ -137,7 +138,7 @@ class PostgresClient:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._writer: Any = None
-        self._idle: list[Any] = []
+        self._idle: dict[bool, list[Any]] = {False: [], True: []}  # by whether they look joined rows up by index
 
     def session(self) -> Any:
         """Return the writing session (psycopg, autocommit), opened on first use; raises SystemUnavailable."""
@@ -176,11 +177,14 @@ class PostgresClient:
                 session.close()
             raise
 
-    def stream(self, statement: str) -> Iterator[pa.RecordBatch]:
-        """Yield the result of a statement as Arrow blocks of about 4 MB; the session is given back at the end."""
+    def stream(self, statement: str, by_index: bool = False) -> Iterator[pa.RecordBatch]:
+        """Yield the result of a statement as Arrow blocks of about 4 MB; the session is given back at the end.
+
+        `by_index`: every joined row is looked up, whatever the planner makes of it.
+        """
         import adbc_driver_manager
 
-        session = self._reader()
+        session = self._reader(by_index)
         healthy = False
         try:
             # A statement must be closed before its connection.
@@ -194,22 +198,25 @@ class PostgresClient:
             raise explain(self.settings, error) from None
         finally:
             if healthy:
-                self._idle.append(session)
+                self._idle[by_index].append(session)
             else:
                 with contextlib.suppress(Exception):
                     session.close()
 
-    def _reader(self) -> Any:
+    def _reader(self, by_index: bool) -> Any:
         import adbc_driver_manager
-        import adbc_driver_postgresql.dbapi as adbc
+        from adbc_driver_manager import dbapi
 
-        if self._idle:
-            return self._idle.pop()
+        if self._idle[by_index]:
+            return self._idle[by_index].pop()
+        settings = ["standard_conforming_strings = on", "jit = off", "default_transaction_read_only = on"]
+        settings += ["enable_hashjoin = off", "enable_mergejoin = off"] if by_index else []
         joint = "&" if "?" in self.settings.libpq else "?"
         try:
-            session = adbc.connect(f"{self.settings.libpq}{joint}connect_timeout={CONNECT_SECONDS}", autocommit=True)
+            known = _known_to_adbc(f"{self.settings.libpq}{joint}connect_timeout={CONNECT_SECONDS}")
+            session = dbapi.Connection(_Lasting(), adbc_driver_manager.AdbcConnection(known), autocommit=True)  # type: ignore[arg-type]
             with session.cursor() as cursor:
-                for setting in ("standard_conforming_strings = on", "jit = off", "default_transaction_read_only = on"):
+                for setting in settings:
                     cursor.execute(f"SET {setting}")
             return session
         except adbc_driver_manager.Error as error:
@@ -217,11 +224,29 @@ class PostgresClient:
 
     def close(self) -> None:
         """Close every session; safe to call twice."""
-        sessions = [*self._idle, *([self._writer] if self._writer is not None else [])]
-        self._idle, self._writer = [], None
+        sessions = [*self._idle[False], *self._idle[True], *([self._writer] if self._writer is not None else [])]
+        self._idle, self._writer = {False: [], True: []}, None
         for session in sessions:
             with contextlib.suppress(Exception):
                 session.close()
+
+
+@functools.lru_cache(maxsize=16)
+def _known_to_adbc(url: str) -> Any:
+    """Return what the driver knows of a database, which it takes 50 ms to read: its types; no session stays open.
+
+    A type that is made later does not matter: what is not among `describe.TYPES` is asked for as text.
+    """
+    import adbc_driver_postgresql
+
+    return adbc_driver_postgresql.connect(url)
+
+
+class _Lasting:
+    """What a session closes at its end in place of the knowledge it shares with others."""
+
+    def close(self) -> None:
+        """Close nothing."""
 
 
 class PortableClient:

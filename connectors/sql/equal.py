@@ -22,7 +22,7 @@ from connectors.sql.statement import Postgres, client_of, literal
 from connectors.sql.wanted import Mask, Wanted, as_mask
 
 WORTH = 500  # rows; fewer are staged at once
-AGAIN = 1  # so many packages on, a table whose rows were scattered is tried again
+AGAIN = 64  # a table whose rows were scattered is tried again after 1, 2, 4 … at most so many packages
 OUTLIERS = 200  # one row in so many, at each end, may lie far off: the stretch does without it
 MOST_CODES = 2**62
 
@@ -32,10 +32,14 @@ Ends = tuple[pa.Scalar, pa.Scalar]
 
 @dataclass(slots=True)
 class Equals:
-    """Finds equal rows through one client; remembers of which tables the packages are scattered."""
+    """Finds equal rows through one client.
+
+    Remembers for how many packages each table whose rows were scattered is still left alone, and was the last time.
+    """
 
     client: PostgresClient
     scattered: dict[str, int] = field(default_factory=dict)
+    waited: dict[str, int] = field(default_factory=dict)
 
     def left_out(self, wanted: Wanted) -> Wanted:
         """Return the rows without those that surely stand as they are wanted, and whose lists do so."""
@@ -49,8 +53,9 @@ class Equals:
         ends = ends_of(wanted, lead)
         found = self._stretch(wanted, lead, ends, 2 * rows)
         if found is None:
-            self.scattered[name] = AGAIN
+            self.scattered[name] = self.waited[name] = min(AGAIN, 2 * self.waited.get(name, 0) or 1)
             return wanted
+        self.waited.pop(name, None)
         return wanted.only(~equal_rows(wanted, found, _inside(wanted, lead, ends)))
 
     def _stretch(self, wanted: Wanted, lead: str, ends: Ends, most: int) -> pa.Table | None:

@@ -32,13 +32,22 @@ def since(kind: FeedKind, cursor: str | None, now: datetime, settings: Settings,
 
 
 def selects(resolved: Resolved, watched: Watched, first: datetime) -> str:
-    """Return the statement that reads the keys of rows changed since a moment, each change column by its own index."""
-    dated = [
-        resolved.condition(Comparison(column, ">=", spelled(resolved, column, first, watched.stamp)))
-        for column in watched.changed
-    ]
+    """Return the statement that reads the keys of rows changed since a moment.
+
+    A change column with an index is asked by it; the others share one reading of the table.
+    """
+    shape = resolved.shapes[watched.changed[0].alias]
+    alone: list[str] = []
+    shared: list[str] = []
+    for column in watched.changed:
+        condition = resolved.condition(Comparison(column, ">=", spelled(resolved, column, first, watched.stamp)))
+        (alone if shape.indexed([resolved.column(column).name]) else shared).append(condition)
     undated = " AND ".join(f"({_undated(resolved, column)})" for column in watched.changed)
-    return "\nUNION\n".join(narrow(resolved, condition) for condition in (*dated, undated))
+    (shared or alone).append(undated)
+    conditions = [*alone, f"(({') OR ('.join(shared)}))"] if shared else alone
+    found = "\nUNION\n".join(narrow(resolved, condition) for condition in conditions)
+    # UNION gives each key once, and so must a single reading
+    return found if len(conditions) > 1 else f"SELECT DISTINCT * FROM (\n{found}\n) found"
 
 
 def narrow(resolved: Resolved, condition: str) -> str:

@@ -20,7 +20,7 @@ FETCH_ROWS = 10_000
 def read_postgres(client: PostgresClient, query: Resolved, where: Where) -> Iterator[pa.RecordBatch]:
     """Yield the rows of a query from PostgreSQL, ordered by key; an empty result yields no block."""
     for conditions in postgres_conditions(query, where):
-        for batch in client.stream(query.select(conditions)):
+        for batch in client.stream(query.select(conditions), query.by_index):
             if batch.num_rows:
                 yield shaped(batch.columns, query)
 

@@ -36,24 +36,28 @@ class Stage:
 
 
 class Stages:
-    """The temporary tables of one session, made once per table and set of columns, empty at every commit."""
+    """The temporary tables of one session, made once per table and set of columns, empty at every commit.
+
+    A table is made when it first has rows: where all stands as it is wanted, there are none.
+    """
 
     def __init__(self) -> None:
         self._session: Any = None
-        self._made: dict[tuple[int, str | None, str, tuple[str, ...], int], str] = {}
+        self._names: dict[tuple[int, str | None, str, tuple[str, ...], int], str] = {}
+        self._made: set[str] = set()
 
     def ready(self, session: Any, tables: Sequence[Wanted]) -> list[Stage]:
         """Return an empty stage for each table of a change; made outside its transaction, so they outlive it."""
         if session is not self._session:
-            self._session, self._made = session, {}
+            self._session, self._names, self._made = session, {}, set()
         stages = []
         for place, wanted in enumerate(tables):
             key = (place, wanted.shape.schema, wanted.shape.table.name, wanted.columns, wanted.words)
-            if key not in self._made:
-                name = f"isthmus_stage_{len(self._made)}"
-                self._make(session, name, wanted)
-                self._made[key] = name
-            name = f"pg_temp.{self._made[key]}"
+            known = self._names.setdefault(key, f"isthmus_stage_{len(self._names)}")
+            if known not in self._made and wanted.data.num_rows:
+                self._make(session, known, wanted)
+                self._made.add(known)
+            name = f"pg_temp.{known}"
             stages.append(Stage(name, f"{name}_todo", wanted))
         return stages
 

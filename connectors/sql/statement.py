@@ -150,6 +150,32 @@ class Resolved:
         """Return the key columns as expressions."""
         return [self.at(ref) for ref in self.query.key]
 
+    @property
+    def by_index(self) -> bool:
+        """Return whether an index finds the rows of every table that is joined.
+
+        Then each row of a package, which is small beside those tables, looks its own up.  Planners take 15,000 rows for
+        so many that they read whole tables for each package: with 1M contracts, 7.0 s instead of 2.5 for one package
+        of every object.
+        """
+        joined = self.query.sources[1:]
+        return bool(joined) and all(self._found_by_index(source) for source in joined)
+
+    def _found_by_index(self, source: Source) -> bool:
+        names, shape = set(), self.shapes[source.alias]
+        for term in source.on:
+            if isinstance(term.right, ColumnRef) and term.operator == "=":
+                column = self.column(term.left)
+                if not self._respelled(column, self.column(term.right)):
+                    names.add(column.name)
+        whole = any(set(columns) <= names for columns in shape.indexes if columns)
+        return bool(names) and (whole or shape.indexed(names))
+
+    def _respelled(self, left: Column, right: Column) -> bool:
+        """Return whether two columns are compared in a common spelling, which no index knows."""
+        binary = [bool(pa.types.is_binary(column.type)) for column in (left, right)]
+        return not self.dialect.portable and binary[0] != binary[1]
+
     def condition(self, comparison: Comparison) -> str:
         """Return a comparison as SQL; raises ConfigError for an operator that is not known."""
         column, left, operator, right = self.column(comparison.left), self.at(comparison.left), *_sides(comparison)
@@ -170,7 +196,7 @@ class Resolved:
 
     def _columns(self, column: Column, left: str, operator: str, right: ColumnRef) -> str:
         other, expression = self.column(right), self.at(right)
-        if not self.dialect.portable and pa.types.is_binary(column.type) != pa.types.is_binary(other.type):
+        if self._respelled(column, other):
             # A GUID of 16 bytes and its 32 hexadecimal characters are two spellings of one id.
             left = f"upper(encode({left}, 'hex'))" if pa.types.is_binary(column.type) else left
             expression = f"upper(encode({expression}, 'hex'))" if pa.types.is_binary(other.type) else expression
@@ -197,6 +223,8 @@ class Resolved:
                 )
             values = [self.dialect.value(column, text) for column, text in zip(columns, bound, strict=True)]
             compared = f"{_row(self.keys)} {operator} {_row(values)}"
+            if len(columns) > 1:  # said of the first column too: planners do not weigh the two bounds of a row together
+                compared = f"{compared} AND {self.keys[0]} {operator.rstrip('=')}= {values[0]}"
             loose = [e for e, c in zip(self.keys, columns, strict=True) if c.nullable]
             if operator == ">=" and part.high is None and loose:
                 compared = f"({compared} OR {' OR '.join(f'{e} IS NULL' for e in loose)})"

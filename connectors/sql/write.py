@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -68,22 +68,15 @@ class Writer:
         conditions = conditions_of(change, tables, self.catalogue, refusals)
         if any(wanted.shape.triggers for wanted in tables):
             make_counter(session)
+        if change.fill and not change.dry_run and not change.standing:
+            filled = _proven(session, change, receipts, lambda: self._fill(session, change, tables, refusals))
+            if filled is not None:
+                return filled
         made = self._stages.ready(session, [*tables, *(condition.rows for condition in conditions)])
         stages, held = made[: len(tables)], Held(session, made[len(tables) :], conditions, self.client.settings)
-        with session.transaction(force_rollback=change.dry_run):
-            session.execute("SET CONSTRAINTS ALL IMMEDIATE")
-            receipt = change.receipt if receipts and not change.dry_run else None
-            if receipt is not None:
-                found = journal.stored(session, receipt)
-                if journal.judge(found, receipt):
-                    counts = found.counts if found else {}
-                    return Outcome(statuses(size=change.size), PROBLEMS.empty_table(), already=True, counts=counts)
-            fill = change.fill and not change.dry_run and not change.standing
-            outcome = self._fill(session, change, tables, refusals) if fill else None
-            outcome = outcome or self._merge(session, change, stages, held, refusals)
-            if receipt is not None:
-                journal.leave(session, receipt, outcome.counts)
-            return outcome
+        merged = _proven(session, change, receipts, lambda: self._merge(session, change, stages, held, refusals))
+        assert merged is not None
+        return merged
 
     def _fill(self, session: Any, change: Change, tables: list[Wanted], refusals: Refusals) -> Outcome | None:
         """Copy straight into the tables; None when one of them cannot be filled so, or refuses a row."""
@@ -198,6 +191,22 @@ class Writer:
             session.execute("SET LOCAL lock_timeout = 100")  # having waited once, find out who it is
             name = plans[0].stage.wanted.name
             raise Waited(lambda positions: locked_rows(positions, name)) from None
+
+
+def _proven(session: Any, change: Change, receipts: bool, work: Callable[[], Outcome | None]) -> Outcome | None:
+    """Do the work in one transaction with its receipt, unless it was done before; work that gives None leaves none."""
+    with session.transaction(force_rollback=change.dry_run):
+        session.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        receipt = change.receipt if receipts and not change.dry_run else None
+        if receipt is not None:
+            found = journal.stored(session, receipt)
+            if journal.judge(found, receipt):
+                counts = found.counts if found else {}
+                return Outcome(statuses(size=change.size), PROBLEMS.empty_table(), already=True, counts=counts)
+        outcome = work()
+        if receipt is not None and outcome is not None:
+            journal.leave(session, receipt, outcome.counts)
+        return outcome
 
 
 def without(stages: list[Stage], refused: Mask) -> list[Stage]:

@@ -21,26 +21,15 @@ from isthmus.ledger.database import Database, raw
 from isthmus.ledger.identity import birth_ids
 from isthmus.ledger.leaves import Leaves, is_empty, is_indexed, leaf, leaf_name, walk_indexes
 from isthmus.ledger.pairs import add_pairs
+from isthmus.ledger.stretches import Stretches, packed, packed_ids, unpacked, unpacked_ids
 from isthmus.ledger.values import Pairs
 
 CHUNK = 50_000
-STRETCH = 2_000  # from so many keys on it is worth a look whether they are neighbours
 
-_TRANSLATE = "SELECT array_agg(s.key), array_agg(t.key) FROM unnest(%b::text[]) AS k(key) {source} {target}"
-# Two stretches of the map joined by hash; each stops at `cap` rows, which says that the keys are too scattered.
-_STRETCH = """
-WITH s AS MATERIALIZED (SELECT key, id FROM {source} WHERE key >= %(low)s AND key <= %(high)s AND state = 'c'
-    AND client = coalesce((SELECT client FROM ledger.systems WHERE system = {source_name}), '') LIMIT %(cap)s),
-e AS MATERIALIZED (SELECT (SELECT count(*) FROM s) AS n, (SELECT id FROM s ORDER BY id LIMIT 1) AS low,
-    (SELECT id FROM s ORDER BY id DESC LIMIT 1) AS high),
-t AS MATERIALIZED (SELECT id, key FROM {target} WHERE (SELECT n FROM e) < %(cap)s AND state = 'c'
-    AND id >= (SELECT low FROM e) AND id <= (SELECT high FROM e) LIMIT %(cap)s)
-SELECT greatest((SELECT n FROM e), (SELECT count(*) FROM t)), array_agg(s.key), array_agg(t.key)
-FROM s JOIN t ON t.id = s.id
-"""
-_KNOWN = "SELECT array_agg(s.key) FROM unnest(%b::text[]) AS k(key) {source}"
-_FIND = "SELECT array_agg(s.key), string_agg(uuid_send(s.id), '') FROM unnest(%(asked)b::text[]) AS k(key) {source}"
-_OF_IDS = "SELECT array_agg(s.key), string_agg(uuid_send(s.id), '') FROM unnest(%(asked)b::bytea[]) AS k(id) {thing}"
+_TRANSLATE = f"SELECT {packed('s.key')}, {packed('t.key')} FROM unnest(%b::text[]) AS k(key) {{source}} {{target}}"
+_KNOWN = f"SELECT {packed('s.key')} FROM unnest(%b::text[]) AS k(key) {{source}}"
+_FIND = f"SELECT {packed('s.key')}, {packed_ids('s.id')} FROM unnest(%(asked)b::text[]) AS k(key) {{source}}"
+_OF_IDS = f"SELECT {packed('s.key')}, {packed_ids('s.id')} FROM unnest(%(asked)b::bytea[]) AS k(id) {{thing}}"
 # What each of them joins with: a confirmed key of a system, the other side of it, a thing by its id.
 _TIES = {
     "source": "s.key = k.key AND s.state = 'c' AND s.client = coalesce((SELECT client FROM ledger.systems"
@@ -62,7 +51,7 @@ class Keys:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._leaves = Leaves(database)
-        self._scattered: set[tuple[str, ...]] = set()
+        self._stretches = Stretches()
 
     def prepare(self, object: str, systems: Sequence[str]) -> None:
         """Make an object's partitions before its initial load, without indexes where they are empty."""
@@ -86,13 +75,10 @@ class Keys:
         with self._database.transaction() as connection:
             if not len(coded.dictionary) or not all(self._holds(connection, name) for name in names):
                 return pa.nulls(len(keys), pa.string())
-            known = self._stretch(connection, coded.dictionary, source, *names)
-            left = coded.dictionary.slice(0, 0) if known else coded.dictionary
+            found, wanted, left = self._stretches.translate(connection, coded.dictionary, source, *names)
             if len(left):
                 asked = self._ask(connection, _TRANSLATE, left, source, *names)
-                known = [pa.concat_arrays(pair) for pair in zip(known, asked, strict=True)] if known else asked
-            assert known is not None
-            found, wanted = known
+                found, wanted = (pa.concat_arrays(pair) for pair in zip((found, wanted), asked, strict=True))
         return wanted.take(pc.index_in(coded.dictionary, found)).take(coded.indices)
 
     def known(self, object: str, system: str, keys: pa.Array) -> pa.BooleanArray:
@@ -211,33 +197,13 @@ class Keys:
             composed = _composed(connection, statement, system, {"source": name, "thing": name})
             for start in range(0, len(wanted), CHUNK):
                 part = {"asked": wanted.slice(start, CHUNK).to_pylist()}
-                found, things = raw(connection).execute(composed, part, binary=True).fetchone() or (None, None)
-                keys.append(pa.array(found or [], pa.string()))
-                ids.append(_things(things or b""))
+                texts, lengths, things = raw(connection).execute(composed, part, binary=True).fetchone() or (None,) * 3
+                keys.append(unpacked(texts, lengths))
+                ids.append(unpacked_ids(things))
         return pa.concat_arrays(keys), pa.concat_arrays(ids)
 
     def _holds(self, connection: Connection, name: str) -> bool:
         return self._leaves.exists(connection, name) and not is_empty(connection, name)
-
-    def _stretch(self, connection: Connection, keys: pa.Array, source: str, *leaves: str) -> list[pa.Array] | None:
-        """Translate neighbouring keys by reading their stretch of the map; None where they are scattered.
-
-        A package's own keys are neighbours, and mostly so are those of its parents, because ids follow keys.
-        """
-        if len(keys) < STRETCH or leaves in self._scattered:
-            return None
-        if not all(is_indexed(connection, name) for name in leaves):
-            return None
-        composed = sql.SQL(_STRETCH).format(
-            source=leaf(leaves[0]), target=leaf(leaves[1]), source_name=sql.Literal(source)
-        )
-        ends, cap = pc.min_max(keys).as_py(), 3 * len(keys)
-        asked = {"low": ends["min"], "high": ends["max"], "cap": cap}
-        rows, *columns = raw(connection).execute(composed, asked, binary=True).fetchone() or (cap,)
-        if rows >= cap:
-            self._scattered.add(leaves)
-            return None
-        return [pa.array(column or [], pa.string()) for column in columns]
 
     def _ask(self, connection: Connection, statement: str, keys: pa.Array, source: str, *leaves: str) -> list[pa.Array]:
         """Run a statement over chunks of sorted keys; neighbours in the map are then read together."""
@@ -247,8 +213,9 @@ class Keys:
         for start in range(0, len(ordered), CHUNK):
             wanted = ordered.slice(start, CHUNK).to_pylist()
             answers.append(raw(connection).execute(composed, [wanted], binary=True).fetchone() or ())
-        columns = zip(*answers, strict=True)
-        return [pa.concat_arrays([pa.array(part or [], pa.string()) for part in column]) for column in columns]
+        columns = list(zip(*answers, strict=True))
+        pairs = zip(columns[::2], columns[1::2], strict=True)
+        return [pa.concat_arrays([unpacked(*part) for part in zip(*pair, strict=True)]) for pair in pairs]
 
 
 def _composed(connection: Connection, statement: str, system: str, names: Mapping[str, str]) -> sql.Composed:
@@ -277,10 +244,6 @@ def run_number(connection: Connection, run: str) -> int:
     if number is None:
         raise ConfigError(f"run {run!r} is not in the ledger; start it with runs.start before working for it")
     return number
-
-
-def _things(octets: bytes) -> pa.Array:
-    return pa.Array.from_buffers(pa.binary(16), len(octets) // 16, [None, pa.py_buffer(octets)])
 
 
 def _whole(keys: pa.Array | pa.ChunkedArray) -> pa.Array:

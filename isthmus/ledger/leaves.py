@@ -16,6 +16,8 @@ from isthmus.ledger.database import Database, raw
 
 NAME = re.compile(r"[a-z](_?[a-z0-9])*")
 LONGEST = {"object": 30, "system": 20}
+# Statements walk the indexes anyway; a sample ten times as large takes as long as building one of them.
+_FEW_STATISTICS = "SELECT set_config('default_statistics_target', '10', true)"
 
 
 class Leaves:
@@ -67,6 +69,7 @@ class Leaves:
     def _index(self, names: Sequence[str]) -> None:
         for name in names:
             with self._database.transaction() as connection:
+                connection.execute(text(_FEW_STATISTICS))
                 connection.execute(text("SELECT ledger.index_keys(:name)"), {"name": name})
 
     def _names(self, object: str, systems: Sequence[str]) -> list[str]:

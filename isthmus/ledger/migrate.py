@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from alembic import command
-from alembic.config import Config
+from typing import TYPE_CHECKING
+
 from sqlalchemy import Connection, text
 
 from isthmus.errors import ConfigError
 from isthmus.ledger.database import check_server, connect, unavailable
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 HEAD = "0004"  # the newest file in migrations/versions; a test holds the two together
 LOCK = 0x15744D05
@@ -19,6 +22,8 @@ def migrate(url: str) -> str:
     Waits for another migrator to finish. Raises ConfigError when the ledger is newer than this code,
     SystemUnavailable when the server does not answer.
     """
+    from alembic import command  # not before it is needed: every other process only looks at the revision
+
     engine = connect(url)
     try:
         with unavailable(engine), engine.begin() as connection:
@@ -73,6 +78,8 @@ def check_current(connection: Connection) -> None:
 
 
 def _config(connection: Connection) -> Config:
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", "isthmus.ledger:migrations")
     config.set_main_option("path_separator", "os")

@@ -19,9 +19,9 @@ from isthmus.ledger import Ledger
 from isthmus.levels.download import Desk
 from isthmus.levels.examine import Examined, examine
 from isthmus.levels.feed import begin_side
+from isthmus.levels.limits import refuse_paused
 from isthmus.levels.match import introduce
 from isthmus.levels.pair import Name, Pair, Side
-from isthmus.levels.replicate import refuse_paused
 from isthmus.levels.resolve import canonical_key, gather
 from isthmus.levels.synchronize import CLAIM, KIND, drain, ids_of, synchronizing
 from isthmus.mapping.compile import reach

@@ -16,24 +16,18 @@ from isthmus.connector import KeyRange, Keys
 from isthmus.errors import ConflictError
 from isthmus.gate import OpenGate
 from isthmus.ledger import EXCEPTIONS
+from isthmus.levels.abandoned import LEASE
+from isthmus.levels.changed import Changed
 from isthmus.levels.download import Desk
 from isthmus.levels.failpoint import passing
-from isthmus.levels.feed import Changed, poll_side
+from isthmus.levels.feed import poll_side
 from isthmus.levels.findings import remember
+from isthmus.levels.limits import MASS_CHANGE, held_there, mass_change_allowance, refuse_paused
 from isthmus.levels.package import Care, carry
-from isthmus.levels.replicate import (
-    LEASE,
-    MASS_CHANGE,
-    Tally,
-    Worker,
-    carry_keys,
-    chunks,
-    mass_change_allowance,
-    refuse_paused,
-    release_parked,
-)
-from isthmus.levels.resolve import Mapped, Resolved, constant, raw_key, read_raw
+from isthmus.levels.replicate import carry_keys, chunks, release_parked
+from isthmus.levels.resolve import Mapped, Resolved, raw_key, read_raw, rejected_keys
 from isthmus.levels.route import Route
+from isthmus.levels.worker import Tally, Worker
 from isthmus.mapping.plan import Records
 from isthmus.mapping.reading import select
 from isthmus.mapping.spec import Flow
@@ -110,18 +104,18 @@ def mark_gone(route: Route, keys: pa.Array, run: str, worker: Worker) -> Tally:
         keep_as_finding(route, keys, run, worker, f"{route.flow.target} has no marker for it")
         tally.counts["gone"] = len(keys)
         return tally
-    packages = worker.ledger.packages
+    packages, there = worker.ledger.packages, held_there(route, worker.ledger)
     for chunk in chunks(keys, route.package_rows):
         records = standing_records(route, chunk, run, worker)
         name = f"gone {len(packages.list(run, route.name)) + 1}"
         (planned,) = packages.plan(run, route.name, [KeyRange(rows=len(chunk))], name)
         claimed = packages.claim(run, route.name, worker.name, LEASE, [planned.id], route.mapping_hash)
         assert claimed is not None
-        allowance = mass_change_allowance(route, run, worker.ledger)
+        allowance = mass_change_allowance(route, run, worker.ledger, there)
         resolved = Resolved(records, pa.Table.from_batches([], EXCEPTIONS))
         try:
             carried = carry(
-                route, claimed, Mapped(records, resolved), worker.ledger, Care(OpenGate(), allowance=allowance)
+                route, claimed, Mapped(records, resolved), worker.ledger, OpenGate(), Care(allowance=allowance)
             )
         except ConflictError as held:
             worker.ledger.approvals.ask(run, route.name, MASS_CHANGE, 1.0)
@@ -158,11 +152,8 @@ def standing_records(route: Route, keys: pa.Array, run: str, worker: Worker) -> 
 
 def keep_as_finding(route: Route, keys: pa.Array, run: str, worker: Worker, why: str) -> None:
     """Keep the keys of rows that vanished from the source where the target cannot be told."""
-    count, nothing = len(keys), pa.nulls(len(keys), pa.string())
     said = f"{route.flow.source} has no such {route.object} any more, {why}"
-    texts = [constant(text, count) for text in ("rejected", "key", GONE, said)]
-    table = pa.Table.from_arrays([keys, *texts, nothing, nothing, nothing], schema=EXCEPTIONS)
-    worker.ledger.exceptions.put(route.name, table, run)
+    worker.ledger.exceptions.put(route.name, rejected_keys(keys, GONE, said), run)
 
 
 __all__ = ["carry_changed", "delta_flow", "mark_gone"]

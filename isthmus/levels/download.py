@@ -11,7 +11,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Any, Literal
@@ -23,21 +23,24 @@ from isthmus.connector import KeyRange
 from isthmus.errors import Finding, SpecError
 from isthmus.gate import OpenGate, open_gate
 from isthmus.ledger import Ledger
+from isthmus.levels import memory
 from isthmus.levels.feed import begin_feeds
+from isthmus.levels.limits import refuse_paused
+from isthmus.levels.line import Ahead
 from isthmus.levels.package import Carried
+from isthmus.levels.plan_load import plan_load
 from isthmus.levels.reconcile import Reconciliation, reconcile
 from isthmus.levels.replicate import (
-    Tally,
-    Worker,
     carry_keys,
     finish_load,
+    give_back,
     load,
-    plan_load,
-    refuse_paused,
+    read_ahead,
     release_parked,
 )
 from isthmus.levels.resolve import canonical_key, raw_key
 from isthmus.levels.route import Kept, Route, compile_route, flow_name, flows_in_order, opened
+from isthmus.levels.worker import Tally, Worker
 from isthmus.mapping.live import check_live
 from isthmus.mapping.plan import ReadPlan
 from isthmus.mapping.spec import Flow, Scenario
@@ -117,6 +120,7 @@ def open_desk(
     """Open the project, its ledger and a scenario."""
     from isthmus.store import store_url
 
+    memory.give_back()
     project = project or Project.load()
     ledger = Ledger.open(store_url(), clock=clock)
     try:
@@ -153,12 +157,11 @@ def check_columns(desk: Desk, flows: Sequence[Flow]) -> None:
     """Compare the mappings of these flows with the tables of the systems that answer; raises SpecError."""
     systems = desk.project.systems
     used = {(systems[name].speaks, flow.object) for flow in flows for name in (flow.source, flow.target)}
-    known = desk.project.catalogue.mappings
-    mapped = {spec.position.file: said for said, specs in known.items() for spec in specs}
-    findings, _, _ = check_live(desk.project.catalogue, desk.project)
-    wrong = [finding for finding in findings if finding.file not in mapped or mapped[finding.file] in used]
-    if wrong:
-        raise SpecError(wrong)
+    catalogue = desk.project.catalogue
+    known = {said: specs for said, specs in catalogue.mappings.items() if said in used}
+    findings, _, _ = check_live(replace(catalogue, mappings=known), desk.project)
+    if findings:
+        raise SpecError(findings)
 
 
 def _identify(desk: Desk, flow: Flow) -> None:
@@ -254,6 +257,93 @@ def reconcile_flow(desk: Desk, flow: Flow, run: str = "") -> Reconciliation:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A flow that is about to be loaded: planned, its systems lent, its first package read and mapped."""
+
+    route: Route
+    worker: Worker
+    first: Ahead | None
+    lent: ExitStack
+
+
+class Relay:
+    """Hands over from flow to flow so that nobody waits: while the last package of one is written, the next is
+    planned and its first package read; while that one is carried, the one before it is finished beside.
+
+    A package under way waits with its foreign keys until the flow before is in the key map, whole and indexed.
+    """
+
+    def __init__(self, desk: Desk, run: str, keys: Sequence[str], done: Callable[[Flow, Tally], None]) -> None:
+        self._desk, self._run, self._keys, self._done = desk, run, keys, done
+        self._beside = ThreadPoolExecutor(2, thread_name_prefix="relay")
+        self._opening: Future[Opening] | None = None
+        self._known: Future[None] = Future()  # done when the keys of all flows so far are in the key map
+        self._known.set_result(None)
+        self._finished: Future[None] | None = None
+
+    def carry(self, flow: Flow, after: Flow | None) -> None:
+        """Carry one flow; `after` is who comes next."""
+        before, known = self._known, Future[None]()
+        opening = self._opening or self._beside.submit(self._open, flow, before)
+        self._opening = None
+
+        def idle() -> None:
+            if self._opening is None and after is not None and after.object != flow.object:
+                self._opening = self._beside.submit(self._open, after, known)
+
+        opened = opening.result()
+        try:
+            with opened.lent:
+                tally = load(opened.route, self._run, replace(opened.worker, idle=idle), first=opened.first)
+            tally.counts.update(release_flow(self._desk, flow, self._run).counts)
+            self._wait()
+        except BaseException as wrong:
+            known.set_exception(wrong)
+            _give_up(opened, wrong)
+            raise
+        self._known, self._finished = known, self._beside.submit(self._finish, flow, tally, known)
+        if after is None or after.object == flow.object:
+            self._wait()
+
+    def close(self) -> None:
+        """Wait for what goes on beside; a package that was read too early is given back."""
+        if self._opening is not None and (wrong := self._opening.exception()) is None:
+            opened = self._opening.result()
+            _give_up(opened, wrong)
+            opened.lent.close()
+        self._beside.shutdown()
+
+    def _open(self, flow: Flow, known: Future[None]) -> Opening:
+        """Plan a flow, lend its systems and read its first package."""
+        plan_flow(self._desk, flow, self._run, self._keys)
+        worker = replace(self._desk.worker(flow), parents=known.result)
+        with ExitStack() as stack:
+            route = stack.enter_context(self._desk.route(flow))
+            first = read_ahead(route, self._run, worker, None, wait=False)
+            return Opening(route, worker, first, stack.pop_all())
+
+    def _finish(self, flow: Flow, tally: Tally, known: Future[None]) -> None:
+        """Index the keys of a flow, which the next one waits for, then declare it loaded."""
+        try:
+            self._desk.ledger.keys.index(flow.object)
+        except BaseException as wrong:
+            known.set_exception(wrong)
+            raise
+        known.set_result(None)
+        tally.counts.update(finish_flow(self._desk, flow, self._run).counts)
+        self._done(flow, tally)
+
+    def _wait(self) -> None:
+        if self._finished is not None:
+            self._finished.result()
+
+
+def _give_up(opened: Opening, wrong: BaseException | None) -> None:
+    if opened.first is not None:
+        give_back(opened.first.claimed, opened.worker, type(wrong).__name__)
+
+
 def carry_flows(
     desk: Desk,
     flows: Sequence[Flow],
@@ -261,36 +351,13 @@ def carry_flows(
     keys: Sequence[str] = (),
     done: Callable[[Flow, Tally], None] = lambda flow, tally: None,
 ) -> None:
-    """Plan, load and finish flows in order; `done` hears of each.
-
-    An object is finished (key map indexed, statistics taken) while the next one is planned and its first package
-    read; that one waits before it translates keys.
-    """
-    with ThreadPoolExecutor(1, thread_name_prefix="finish") as beside:
-        indexed: Future[None] | None = None
-        finished: Future[None] | None = None
-
-        def finish(flow: Flow, tally: Tally) -> None:
-            tally.counts.update(finish_flow(desk, flow, run).counts)
-            done(flow, tally)
-
-        def known() -> None:
-            if indexed is not None:
-                indexed.result()
-
-        before = None
-        for flow in flows:
-            if finished is not None and flow.object == before:
-                finished.result()
-            plan_flow(desk, flow, run, keys)
-            tally = load_flow(desk, flow, run, parents=known)
-            tally.counts.update(release_flow(desk, flow, run).counts)
-            if finished is not None:
-                finished.result()
-            indexed = beside.submit(desk.ledger.keys.index, flow.object)
-            finished, before = beside.submit(finish, flow, tally), flow.object
-        if finished is not None:
-            finished.result()
+    """Plan, load and finish flows in order, each handing over to the next; `done` hears of each."""
+    relay = Relay(desk, run, keys, done)
+    try:
+        for flow, after in zip(flows, [*flows[1:], None], strict=True):
+            relay.carry(flow, after)
+    finally:
+        relay.close()
 
 
 def download(

@@ -42,7 +42,7 @@ TAKES = {"source": SOURCE, "target": TARGET, "value": VALUE, "hold": HELD}
 class Examined:
     """What becomes of a set of things; masks are aligned with it.
 
-    `create` tells per side which things get a row there, `vanished` which rows are gone that were there.  `refused`
+    `create` tells per side which things get a row there, `vanished` which rows are gone that were there.  `uncreated`
     are things that may not be created on the side that lacks them, `made_again` things of which a part is made anew
     there.  `usable` leaves out what nobody may touch.
     """
@@ -55,7 +55,7 @@ class Examined:
     vanished: Mapping[str, np.ndarray]
     uncreated: Mapping[str, np.ndarray]
     usable: np.ndarray
-    imaged: np.ndarray
+    imaged: np.ndarray  # things that both sides once agreed on
     resting: np.ndarray  # on a promise: what is known of them was written by a worker that could not settle it
     made_again: Mapping[str, np.ndarray]
 

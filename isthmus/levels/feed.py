@@ -6,47 +6,38 @@ A cursor that a feed cannot go on from is never passed over: everything is compa
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from isthmus.connector import ColumnRef, Connector, FeedLost, Feeds, KeyRange, Keys, Pointers, Polled, Query
-from isthmus.errors import ConfigError, DataError
+from isthmus.connector import Connector, FeedLost, Keys
+from isthmus.errors import DataError
 from isthmus.ledger import Ledger
-from isthmus.levels.resolve import canonical_key, raw_key
+from isthmus.levels.changed import (
+    NO_KEYS,
+    Changed,
+    as_recorded,
+    begun,
+    every_key,
+    keys_where,
+    polled,
+    refuse_other,
+    spelled,
+)
+from isthmus.levels.resolve import raw_key
 from isthmus.levels.route import Route, flow_name
 from isthmus.levels.snapshot import fingerprints
-from isthmus.levels.watch import Feed, feed_of, refuse_unable
+from isthmus.levels.watch import Feed, feed_of
 from isthmus.mapping.spec import Flow
 
 if TYPE_CHECKING:
     from isthmus.levels.download import Desk
 
 Side = Literal["source", "target"]
-VERSION = 1
-NO_KEYS = pa.array([], pa.string())
-
-
-@dataclass(frozen=True, slots=True)
-class Changed:
-    """Canonical keys of what changed in one system, each once; `gone` are those it has no more.
-
-    `cursor` is where to read on from, once their outcomes are durable.  `rows` counts the change rows looked at.
-    `because` says why everything was compared instead of the changes alone, or ''.
-    """
-
-    keys: pa.Array
-    gone: pa.Array
-    cursor: str
-    rows: int = 0
-    kind: str = ""
-    because: str = ""
 
 
 def poll_side(
@@ -60,7 +51,7 @@ def poll_side(
     name = flow_name(flow)
     other = flow.target if side == "source" else flow.source
     with _open(desk, feed, connector) as system:
-        feed = as_recorded(desk, feed, system)
+        feed = as_recorded(desk.project, feed, system, desk.clock())
         try:
             changed = _poll(
                 feed, system, desk.ledger, name, cursor or kept_cursor(desk.ledger, flow, side), desk.clock()
@@ -75,7 +66,7 @@ def begin_side(desk: Desk, flow: Flow, side: Side, *, connector: Connector | Non
     """Return a cursor of this moment: what is committed after it is not missed.  Store it with `feeds.advance`."""
     feed = side_feed(desk, flow, side)
     with _open(desk, feed, connector) as system:
-        feed = as_recorded(desk, feed, system)
+        feed = as_recorded(desk.project, feed, system, desk.clock())
         return _begin(feed, system, desk.ledger, flow_name(flow), desk.clock())
 
 
@@ -102,20 +93,6 @@ def side_feed(desk: Desk, flow: Flow, side: Side) -> Feed:
     return feed_of(desk.project, desk.scenario, system, flow.object, desk.today)
 
 
-def as_recorded(desk: Desk, feed: Feed, system: Connector) -> Feed:
-    """Read pointers where every watched table is recorded, unless isthmus.yaml says a kind: they see most for least.
-
-    Raises ConfigError where it says one that the connector has not.
-    """
-    if desk.project.system(feed.system).feed:
-        refuse_unable(feed, system)
-    elif isinstance(system, Pointers) and isinstance(system, Feeds):
-        with suppress(ConfigError):  # not installed, or not for all of these tables
-            system.begin_feed("pointer", feed.watched, desk.clock())
-            return replace(feed, kind="pointer")
-    return feed
-
-
 def kept_cursor(ledger: Ledger, flow: Flow, side: Side) -> str | None:
     """Return the cursor the ledger keeps of a side; a source's may be one of before there were feeds."""
     system = flow.source if side == "source" else flow.target
@@ -139,34 +116,14 @@ def _open(desk: Desk, feed: Feed, connector: Connector | None) -> Iterator[Conne
 
 
 def _begin(feed: Feed, system: Connector, ledger: Ledger, flow: str, now: datetime) -> str:
-    if feed.kind == "snapshot":
-        return _snapshot(feed, system, ledger, flow, now).cursor
-    if isinstance(system, Feeds):
-        return system.begin_feed(feed.kind, feed.watched, now)
-    return _spell("none", now)
+    return _snapshot(feed, system, ledger, flow, now).cursor if feed.kind == "snapshot" else begun(feed, system, now)
 
 
 def _poll(feed: Feed, system: Connector, ledger: Ledger, flow: str, cursor: str | None, now: datetime) -> Changed:
-    if cursor is None:
-        raise FeedLost("The feed was never begun. Everything is compared once instead.")
-    if feed.kind == "snapshot":
-        _refuse_other(cursor, "snapshot")
+    if feed.kind == "snapshot" and cursor is not None:
+        refuse_other(cursor, "snapshot")
         return _snapshot(feed, system, ledger, flow, now)
-    if not isinstance(system, Feeds):
-        return Changed(NO_KEYS, NO_KEYS, _spell("none", now), kind="none")  # it stamps nothing, so nothing is seen
-    return _canonical(feed, system.poll(feed.kind, feed.watched, cursor, now))
-
-
-def _canonical(feed: Feed, polled: Polled) -> Changed:
-    plan = feed.plans[0]
-
-    def read(arrays: tuple[pa.Array, ...] | None) -> pa.Array:
-        if not arrays or not len(arrays[0]):
-            return NO_KEYS
-        rows = pa.RecordBatch.from_arrays(list(arrays), names=list(plan.key.columns))
-        return pc.unique(pc.drop_null(canonical_key(plan, rows)))
-
-    return Changed(read(polled.keys), read(polled.gone), polled.cursor, polled.rows, feed.kind)
+    return polled(feed, system, cursor, now)
 
 
 # --- everything ---------------------------------------------------------------------------------------------------
@@ -185,20 +142,6 @@ def everything(
     refuse_empty(feed, len(keys), len(known_keys))
     gone = known_keys.filter(pc.invert(pc.is_in(known_keys, keys)))
     return Changed(keys, gone, cursor, len(keys), feed.kind, because)
-
-
-def every_key(feed: Feed, system: Connector) -> pa.Array:
-    """Read the canonical keys of all objects a system holds."""
-    found = [NO_KEYS]
-    for plan in feed.plans:
-        references = plan.query.key
-        root = {source.alias for source in plan.query.sources[:1]}
-        where = tuple(term for term in plan.query.where if term.left.alias in root)
-        query = Query(plan.query.sources[:1], references, references, where, plan.query.distinct)
-        for batch in system.read(query, KeyRange()):
-            rows = pa.RecordBatch.from_arrays(batch.columns, names=list(plan.key.columns))
-            found.append(canonical_key(plan, rows))
-    return pc.unique(pc.drop_null(pa.concat_arrays(found)))
 
 
 def refuse_empty(feed: Feed, found: int, known: int) -> None:
@@ -226,12 +169,7 @@ def standing(feed: Feed, system: Connector, keys: pa.Array) -> pa.Array:
     """Return those of some canonical keys that a system holds."""
     found = [NO_KEYS]
     for plan in feed.plans:
-        columns: tuple[ColumnRef, ...] = plan.query.key
-        where = tuple(term for term in plan.query.where if term.left.alias == plan.query.root.alias)
-        query = Query(plan.query.sources[:1], columns, columns, where, plan.query.distinct)
-        for batch in system.read(query, Keys(raw_key(plan, keys))):
-            rows = pa.RecordBatch.from_arrays(batch.columns, names=list(plan.key.columns))
-            found.append(canonical_key(plan, rows))
+        found += keys_where(plan, system, Keys(raw_key(plan, keys)))
     return pc.unique(pc.drop_null(pa.concat_arrays(found)))
 
 
@@ -241,21 +179,7 @@ def standing(feed: Feed, system: Connector, keys: pa.Array) -> pa.Array:
 def _snapshot(feed: Feed, system: Connector, ledger: Ledger, flow: str, now: datetime) -> Changed:
     """Compare the fingerprint of every row with the one it had when its outcome became durable."""
     seen = fingerprints(feed.plans, system)
-    cursor = _spell("snapshot", now)
+    cursor = spelled("snapshot", now)
     refuse_empty(feed, seen.num_rows, ledger.feeds.count(flow, feed.system))
     found = ledger.feeds.compare(flow, feed.system, seen, cursor)
     return Changed(found.changed, found.gone, cursor, seen.num_rows, "snapshot")
-
-
-def _spell(kind: str, now: datetime) -> str:
-    return json.dumps({"version": VERSION, "kind": kind, "at": now.isoformat()}, separators=(",", ":"))
-
-
-def _refuse_other(cursor: str, kind: str) -> None:
-    try:
-        said = json.loads(cursor)
-        fits = (said["version"], said["kind"]) == (VERSION, kind)
-    except (ValueError, TypeError, KeyError):
-        fits = False
-    if not fits:
-        raise FeedLost(f"The cursor kept is none of a feed by {kind}. Everything is compared once instead.")

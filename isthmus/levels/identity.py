@@ -34,6 +34,11 @@ def identify(route: Route, records: Records, ledger: Ledger, fresh: bool) -> Ide
     return Identity(ids, known if evidence is None else pc.coalesce(known, evidence), paired)
 
 
+def by_evidence(identity: Identity) -> pa.Array:
+    """Tell which records have a key in the target only because their own system says so."""
+    return pc.and_not(pc.is_valid(identity.known), identity.paired)
+
+
 def contradicted(route: Route, records: Records, identity: Identity, ledger: Ledger, fresh: bool) -> pa.Array | None:
     """Tell which records name a key of the target that is another thing's; None where nothing can be.
 
@@ -41,10 +46,10 @@ def contradicted(route: Route, records: Records, identity: Identity, ledger: Led
     the other side disagrees a person must look before anything is paired.
     """
     flow = route.flow
-    by_evidence = pc.and_not(pc.is_valid(identity.known), identity.paired)
-    if fresh or not pc.any(by_evidence).as_py():
+    guessed = by_evidence(identity)
+    if fresh or not pc.any(guessed).as_py():
         return None
-    claimed = pc.if_else(by_evidence, identity.known, pa.scalar(None, pa.string()))
+    claimed = pc.if_else(guessed, identity.known, pa.scalar(None, pa.string()))
     owner = ledger.keys.translate(route.object, flow.target, flow.source, claimed)
     wrong = pc.and_(pc.is_valid(owner), pc.fill_null(pc.not_equal(owner, records.key), False))
     said = route.back.known_as.get(flow.source)
@@ -53,7 +58,7 @@ def contradicted(route: Route, records: Records, identity: Identity, ledger: Led
         arrays = tuple(there.column(name) for name in said.columns)
         for step in said.steps:
             arrays = step.read(arrays).arrays
-        wrong = pc.or_(wrong, pc.fill_null(pc.and_(by_evidence, pc.not_equal(arrays[0], records.key)), False))
+        wrong = pc.or_(wrong, pc.fill_null(pc.and_(guessed, pc.not_equal(arrays[0], records.key)), False))
     return wrong if pc.any(wrong).as_py() else None
 
 

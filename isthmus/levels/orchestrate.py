@@ -5,7 +5,6 @@ Parameters: scenario, objects, mode (full | request | repair), key_from, key_to,
 
 from __future__ import annotations
 
-import functools
 import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,10 +13,8 @@ from dataclasses import replace
 from typing import Any, cast
 
 from isthmus.errors import ConfigError, SystemUnavailable, did_you_mean
-from isthmus.home import home
 from isthmus.ledger import Ledger
 from isthmus.levels import download as level
-from isthmus.levels.outline import stamp
 from isthmus.levels.repair import compare_flow
 from isthmus.levels.route import flow_name
 from isthmus.levels.summary import summary
@@ -66,17 +63,11 @@ def packages_in(reference: str) -> list[str]:
 # --- a desk for one task ------------------------------------------------------------------------------------------
 
 
-@functools.lru_cache(maxsize=4)
-def _project(folder: str, current: str, package_rows: int) -> Project:
-    """Read the project once a process for as long as its files stay the same (`current` is their stamp)."""
-    project = Project.load()
-    return replace(project, package_rows=package_rows) if package_rows else project
-
-
 @contextmanager
 def desk_of(parameters: Parameters, task: str = "", gate: str = "") -> Iterator[level.Desk]:
     """Open a desk for the scenario and package size of a run; `task` tells workers of one process apart."""
-    project = _project(str(home()), stamp(), int(parameters.get("package_rows") or 0))
+    project = Project.load()
+    project = replace(project, package_rows=int(parameters.get("package_rows") or project.package_rows))
     # host and process come first: a worker that died is known by them, and its packages are taken over at once
     name = f"{socket.gethostname()}:{os.getpid()}" + (f":{task}" if task else "")
     with level.open_desk(project, parameters.get("scenario") or "", name=name, gate=gate) as desk:

@@ -10,13 +10,18 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 from isthmus.home import MARKER, home
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 FORMAT = 3
+Kind = TypeVar("Kind", bound="DataclassInstance")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,25 +40,33 @@ class Outline:
 def outline(folder: Path | None = None) -> Outline:
     """Return the outline of a project folder; raises SpecError or ConfigError when its files cannot be used."""
     folder = folder or home()
-    kept, current = folder / ".isthmus" / "cache" / "outline.json", stamp(folder)
+    return cached(Outline, folder / ".isthmus" / "cache" / "outline.json", stamp(folder), lambda: _drawn(folder))
+
+
+def cached(kind: type[Kind], file: Path, current: str, draw: Callable[[], Kind]) -> Kind:
+    """Return what was drawn when the stamp was the same; else draw it, and keep it where that is allowed."""
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
-        said = json.loads(kept.read_text(encoding="utf-8"))
+        said = json.loads(file.read_text(encoding="utf-8"))
         if said["stamp"] == current:
-            return Outline(**said["outline"])
-    found = _drawn(folder)
+            return kind(**said["outline"])
+    found = draw()
     with contextlib.suppress(OSError):  # another user's project may be read, not written
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        new = kept.with_name(f"outline.{os.getpid()}.new")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        new = file.with_name(f"{file.stem}.{os.getpid()}.new")
         new.write_text(json.dumps({"stamp": current, "outline": asdict(found)}), encoding="utf-8")
-        new.replace(kept)
+        new.replace(file)
     return found
 
 
 def stamp(folder: Path | None = None) -> str:
     """Return a text that changes whenever a file of the project, or the scenario chosen outside, does."""
-    folder = folder or home()
-    facts = [f"{FORMAT} {os.environ.get('ISTHMUS_SCENARIO', '')}"]
-    for file in _files(folder):
+    return stamped(f"{FORMAT} {os.environ.get('ISTHMUS_SCENARIO', '')}", _files(folder or home()))
+
+
+def stamped(said: str, files: Iterable[Path]) -> str:
+    """Return a text that changes whenever a file does: its time or its size."""
+    facts = [said]
+    for file in files:
         with contextlib.suppress(FileNotFoundError):
             known = file.stat()
             facts.append(f"{file} {known.st_mtime_ns} {known.st_size}")

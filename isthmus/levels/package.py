@@ -1,4 +1,4 @@
-"""The path of a package: read, map, resolve foreign keys, gate, spell, write, confirm.
+"""The path of a package once it is mapped: gate, spell, write, confirm.
 
 Three short transactions: the ledger claims (before this module), the target takes rows and receipt, the ledger
 confirms.  Killed between any two of them and run again, the same rows compare as unchanged and are confirmed.
@@ -7,7 +7,7 @@ confirms.  Killed between any two of them and run again, the same rows compare a
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,13 +19,8 @@ from isthmus.gate import Gate, Verdict, frame_of
 from isthmus.ledger import EXCEPTIONS, Claimed, Confirmation, Ledger, Pairs
 from isthmus.levels.failpoint import passing
 from isthmus.levels.first_image import first_image, queue_differences
-from isthmus.levels.identity import contradicted, identify, unknown_there, with_numbers, with_standing
-from isthmus.levels.resolve import (
-    Mapped,
-    Resolved,
-    constant,
-    rejected,
-)
+from isthmus.levels.identity import by_evidence, contradicted, identify, unknown_there, with_numbers, with_standing
+from isthmus.levels.resolve import Mapped, Resolved, constant, rejected, rejected_keys
 from isthmus.levels.route import Route
 from isthmus.mapping.plan import Records
 from isthmus.mapping.reading import select
@@ -47,48 +42,81 @@ class Carried:
 
 @dataclass(frozen=True, slots=True)
 class Care:
-    """How carefully a package is carried: the gate, whether to write, how many rows may change."""
+    """How carefully a package is written: whether at all, and how many rows may change."""
 
-    gate: Gate
-    fill: bool = False
     dry_run: bool = False
     queue: bool = False  # write nothing, queue what differs: the object is kept in step both ways
     allowance: int | None = None
-    wait: Callable[[float], None] | None = None
 
 
-def carry(route: Route, claimed: Claimed, mapped: Mapped, ledger: Ledger, care: Care) -> Carried:
+@dataclass(frozen=True, slots=True)
+class Spelled:
+    """What is written of a package: the records that are left, who they are in the target, its rows."""
+
+    resolved: Resolved
+    identity: Identity
+    written: Written
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A package that only has to be written, or what the gate has against it.  `fresh`: the target holds none of it."""
+
+    mapped: Mapped
+    verdict: Verdict
+    fresh: bool
+    spelled: Spelled | None = None
+
+    @property
+    def sure(self) -> bool:
+        """Tell whether it stays as it is while another package is written.
+
+        A record that is paired by evidence alone must see what the package before it left in the target.
+        """
+        return self.fresh or self.spelled is None or not pc.any(by_evidence(self.spelled.identity)).as_py()
+
+
+def carry(route: Route, claimed: Claimed, mapped: Mapped, ledger: Ledger, gate: Gate, care: Care) -> Carried:
     """Carry one mapped package to the target and the ledger; the gate may withhold it."""
-    carried, done = bring(route, claimed, mapped, ledger, care)
+    ready = make_ready(route, mapped, ledger, gate, fresh=False)
+    carried, done = bring(route, claimed, ready, ledger, care)
     if done is not None:
         ledger.confirm(claimed, done)
         passing("after confirm")
     return carried
 
 
-def bring(
-    route: Route, claimed: Claimed, mapped: Mapped, ledger: Ledger, care: Care
-) -> tuple[Carried, Confirmation | None]:
-    """Carry one mapped package to the target and say what the ledger has still to confirm, if anything."""
-    records = mapped.records
-    verdict = care.gate.check(route.object, frame_of(records)) if care.gate.has_suite(route.object) else Verdict()
+def make_ready(route: Route, mapped: Mapped, ledger: Ledger, gate: Gate, fresh: bool) -> Ready:
+    """Ask the gate and spell the records for the target.  `fresh`: it holds none of them."""
+    verdict = gate.check(route.object, frame_of(mapped.records)) if gate.has_suite(route.object) else PASSED
     if verdict.withheld:
+        return Ready(mapped, verdict, fresh)
+    return Ready(mapped, verdict, fresh, spelled(route, mapped.resolved, ledger, fresh))
+
+
+def bring(
+    route: Route, claimed: Claimed, ready: Ready, ledger: Ledger, care: Care
+) -> tuple[Carried, Confirmation | None]:
+    """Write one package that is ready and say what the ledger has still to confirm, if anything."""
+    records, verdict = ready.mapped.records, ready.verdict
+    if ready.spelled is None:
         return Carried({"read": records.seen}, verdict=verdict), None
     if not care.dry_run:
         ledger.packages.heartbeat(claimed)  # who lost the package meanwhile must not write what was read then
-    fresh = care.fill and claimed.epoch == 1
-    trusting = route.target.capabilities().promises
+    what = ready.spelled
     try:
-        ready, identity, written, receipt, outcome = deliver(route, claimed, mapped, ledger, care, fresh, trusting)
+        receipt, outcome = deliver(route, claimed, what, care, ready.fresh)
     except RowsVanished:
-        ready, identity, written, receipt, outcome = deliver(route, claimed, mapped, ledger, care, fresh, False)
-    exceptions = pa.concat_tables([ready.exceptions, refused(outcome, ready.records)])
-    counts = count(records, ready, outcome, exceptions, care.queue)
+        what = spelled(route, ready.mapped.resolved, ledger, ready.fresh, trusting=False)
+        receipt, outcome = deliver(route, claimed, what, care, ready.fresh)
+    left = what.resolved.records
+    exceptions = pa.concat_tables([what.resolved.exceptions, refused(outcome, left)])
+    counts = count(records, what.resolved, outcome, exceptions, care.queue)
     carried = Carried(counts, outcome, verdict, records.warnings, exceptions)
     if care.dry_run:
         return carried, None
-    done = confirmation(route, ready.records, identity, written, outcome, exceptions, counts, receipt)
-    done = synchronized(route, mapped.records, ready.records, identity, outcome, done, claimed, ledger, care.queue)
+    done = confirmation(route, left, what.identity, what.written, outcome, exceptions, counts, receipt)
+    done = synchronized(route, records, left, what.identity, outcome, done, claimed, ledger, care.queue)
     passing("after write")
     return carried, done
 
@@ -115,22 +143,22 @@ def synchronized(
     return replace(done, image=image, image_flow=route.name)
 
 
-def deliver(
-    route: Route, claimed: Claimed, mapped: Mapped, ledger: Ledger, care: Care, fresh: bool, trusting: bool
-) -> tuple[Resolved, Identity, Written, Receipt, Outcome]:
-    """Spell a package and write it.  `trusting` believes the key map that paired rows still stand in the target."""
-    ready, identity, written = prepare(route, mapped.resolved, ledger, fresh, trusting)
-    receipt = Receipt(claimed.run, claimed.id, claimed.epoch, digest(written.tables))
+def deliver(route: Route, claimed: Claimed, what: Spelled, care: Care, fresh: bool) -> tuple[Receipt, Outcome]:
+    """Write a package with its receipt."""
+    tables = what.written.tables
+    receipt = Receipt(claimed.run, claimed.id, claimed.epoch, digest(tables))
     dry = care.dry_run or care.queue
-    change = Change(route.object, len(ready.records.key), written.tables, receipt, fresh, dry, care.allowance)
+    change = Change(route.object, len(what.resolved.records.key), tables, receipt, fresh, dry, care.allowance)
     passing("before write")
-    return ready, identity, written, receipt, route.target.write(change)
+    return receipt, route.target.write(change)
 
 
-def prepare(
-    route: Route, resolved: Resolved, ledger: Ledger, fresh: bool, trusting: bool
-) -> tuple[Resolved, Identity, Written]:
-    """Spell the records for the target; those that do not fit, or may not be created, become exceptions."""
+def spelled(route: Route, resolved: Resolved, ledger: Ledger, fresh: bool, trusting: bool = True) -> Spelled:
+    """Spell the records for the target; those that do not fit, or may not be created, become exceptions.
+
+    `trusting` believes the key map that paired rows still stand in a target that tells when they do not.
+    """
+    trusting = trusting and route.target.capabilities().promises
     resolved = without_deleted(route, resolved)
     identity = identify(route, resolved.records, ledger, fresh)
     wrong = contradicted(route, resolved.records, identity, ledger, fresh)
@@ -158,7 +186,7 @@ def prepare(
         refused_rows = rejected(written.rejects.table(resolved.records.key))
         resolved, identity = keep(resolved, identity, pc.invert(bad), refused_rows)
         written = spell(route.write, resolved.records, identity)
-    return resolved, identity, promised(route, identity, written) if trusted is not None else written
+    return Spelled(resolved, identity, promised(route, identity, written) if trusted is not None else written)
 
 
 def promised(route: Route, identity: Identity, written: Written) -> Written:
@@ -177,11 +205,7 @@ def without(
     """Reject the records under a mask for one reason."""
     if not pc.any(mask).as_py():
         return resolved, identity
-    keys = resolved.records.key.filter(mask)
-    none = pa.nulls(len(keys), pa.string())
-    said = [constant(text, len(keys)) for text in ("rejected", "key", code, message)]
-    table = pa.Table.from_arrays([keys, *said, none, none, none], schema=EXCEPTIONS)
-    return keep(resolved, identity, pc.invert(mask), table)
+    return keep(resolved, identity, pc.invert(mask), rejected_keys(resolved.records.key.filter(mask), code, message))
 
 
 def keep(resolved: Resolved, identity: Identity, mask: pa.Array, exceptions: pa.Table) -> tuple[Resolved, Identity]:

@@ -14,7 +14,7 @@ from isthmus.connector import KeyRange
 from isthmus.ledger import Claimed, Ledger
 from isthmus.levels.download import Desk, key_range
 from isthmus.levels.package import Care, Carried, carry
-from isthmus.levels.resolve import map_package
+from isthmus.levels.resolve import mapped, read_records
 from isthmus.mapping.spec import Flow
 
 SHOWN = 20
@@ -42,9 +42,9 @@ def preview(desk: Desk, flow: Flow, keys: Sequence[str] = (), limit: int = 0) ->
         ledger = cast(Ledger, WithoutTrace(desk.ledger))
         for plan in route.reads:
             for part in route.source.partitions(plan.query, route.package_rows, within):
-                mapped = map_package(route, plan, part, ledger)
+                package = mapped(route, read_records(route, plan, part), ledger)
                 claimed = pretended(desk, route.name, plan.variant, part)
-                _add(found, carry(route, claimed, mapped, ledger, Care(worker.gate, dry_run=True)), hidden)
+                _add(found, carry(route, claimed, package, ledger, worker.gate, Care(dry_run=True)), hidden)
                 if limit and found.counts["read"] >= limit:
                     return found
     return found

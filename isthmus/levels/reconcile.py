@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,8 +21,12 @@ from isthmus.levels.in_flight import without_unsettled
 from isthmus.levels.replicate import chunks
 from isthmus.levels.resolve import canonical_key, gather, raw_key, read_raw, resolve
 from isthmus.levels.route import Route
+from isthmus.mapping.compile import COPY
 from isthmus.mapping.plan import Records
 from isthmus.mapping.reading import MASKED, select
+
+if TYPE_CHECKING:
+    import duckdb
 
 BUCKETS = 1024
 HELD_CHUNK = 10_000
@@ -139,14 +143,14 @@ def lacking(keys: pa.Array) -> pa.Table:
 
 
 def compared(route: Route) -> tuple[str, ...]:
-    """Return the fields that both sides speak of: what the source offers and the target reads back."""
+    """Return the fields that both sides speak of: what the source offers and the target reads back, copies too."""
     offered = {item.name for plan in route.reads for item in plan.fields} | {
         n for p in route.reads for n in p.constants
     }
     written = {
         c.filling.name for t in route.write.tables for c in t.columns if c.filling.kind == "field" and not t.list
     }
-    return tuple(item.name for item in route.back.fields if item.name in offered & written)
+    return tuple(item.name for item in route.audit.fields if item.name.removesuffix(COPY) in offered & written)
 
 
 def source_side(route: Route, ledger: Ledger, keys: pa.Array | None) -> Iterator[tuple[Records, pa.Array, int]]:
@@ -166,7 +170,7 @@ def source_side(route: Route, ledger: Ledger, keys: pa.Array | None) -> Iterator
 
 def target_side(route: Route, keys: pa.Array | None) -> Iterator[Records]:
     """Yield the target's rows as records of the model."""
-    plan = route.back
+    plan = route.audit
     if keys is not None:
         wheres: Sequence[object] = [Keys(raw_key(plan, chunk)) for chunk in chunks(keys, route.package_rows)]
     else:
@@ -209,7 +213,9 @@ def as_text(batch: pa.RecordBatch, names: Sequence[str]) -> pa.Table:
 
 
 def _text(batch: pa.RecordBatch, name: str) -> pa.Array:
-    if name not in batch.schema.names:  # a field of another variant
+    if name not in batch.schema.names:  # what a copy repeats, or a field of another variant
+        name = name.removesuffix(COPY)
+    if name not in batch.schema.names:
         return same(NOTHING, batch.num_rows)
     return pc.fill_null(pc.cast(batch.column(name), pa.string()), NOTHING)
 
@@ -218,7 +224,7 @@ def hashed(keys: pa.Array, table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
     """Return the bucket of every key and a 64-bit hash of every row (key and fields)."""
     rows = table.append_column("the key", keys)
     columns = ", ".join(f'"{name}"' for name in rows.schema.names)
-    connection = duckdb.connect(config={"threads": 1})
+    connection = _set_work()
     connection.register("rows", rows)
     found = connection.sql(
         f'select hash("the key") % {BUCKETS} as bucket, hash({columns}) as hash from rows'
@@ -256,8 +262,8 @@ def compare(route: Route, ledger: Ledger, names: tuple[str, ...], source: pa.Arr
     )
     theirs = pa.concat_tables([flat(route, records, records.key, names) for records in target_side(route, target)])
     names_of = pa.table({"key": source, "target_key": target})
-    personal = {item.name for plan in route.reads for item in plan.fields if item.personal}
-    connection = duckdb.connect(config={"threads": 1})
+    personal = {item.name for plan in (*route.reads, route.audit) for item in plan.fields if item.personal}
+    connection = _set_work()
     for name, table in (("ours", ours), ("theirs", theirs), ("names_of", names_of)):
         connection.register(name, table)
     result = connection.sql(
@@ -309,7 +315,7 @@ FLAT = pa.schema([("target_key", pa.string()), ("field", pa.string()), ("value",
 
 def grouped(owners: pa.Array, name: str, values: pa.Array) -> pa.Table:
     """Bring the entries of each owner's list together in one sorted text."""
-    connection = duckdb.connect(config={"threads": 1})
+    connection = _set_work()
     connection.register("entries", pa.table({"owner": owners, "value": values}))
     result = connection.sql("select owner, string_agg(value, '; ' order by value) as value from entries group by owner")
     table = result.to_arrow_table()
@@ -353,3 +359,10 @@ def unknown_to_ledger(route: Route, names: tuple[str, ...], buckets: np.ndarray,
 
 def _key_of(route: Route, rows: pa.RecordBatch) -> pa.Array:
     return canonical_key(route.back, rows)
+
+
+def _set_work() -> duckdb.DuckDBPyConnection:
+    """Open DuckDB, which compares sets; a load that compares nothing does not import it."""
+    import duckdb
+
+    return duckdb.connect(config={"threads": 1})

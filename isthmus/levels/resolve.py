@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,7 +13,7 @@ from isthmus.connector import Connector, Query, Where
 from isthmus.ledger import EXCEPTIONS, Ledger
 from isthmus.levels.failpoint import passing
 from isthmus.levels.route import Route
-from isthmus.mapping.plan import ReadPlan, Records
+from isthmus.mapping.plan import BoundPipe, ReadPlan, Records
 from isthmus.mapping.reading import select
 
 
@@ -36,7 +36,7 @@ class Resolved:
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
-    """A package in the model's values, and the same with the target's foreign keys; may be made ahead of writing."""
+    """A package in the model's values, and the same with the target's foreign keys."""
 
     records: Records
     resolved: Resolved
@@ -75,14 +75,15 @@ def _no_rows(schema: pa.Schema) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([pa.array([], field.type) for field in schema], schema=schema)
 
 
-def map_package(
-    route: Route, plan: ReadPlan, where: Where, ledger: Ledger, parents: Callable[[], object] = lambda: None
-) -> Mapped:
-    """Read a package, map it to the model and resolve its foreign keys, once `parents` says that they are all known."""
+def read_records(route: Route, plan: ReadPlan, where: Where) -> Records:
+    """Read a package and map it to the model."""
     raw = read_raw(route.source, plan, where)
     passing("after read")
-    records = plan.apply(raw.root, raw.lists)
-    parents()
+    return plan.apply(raw.root, raw.lists)
+
+
+def mapped(route: Route, records: Records, ledger: Ledger) -> Mapped:
+    """Put a package that was read beside the same with the target's foreign keys."""
     return Mapped(records, resolve(route, records, ledger))
 
 
@@ -134,6 +135,13 @@ def rejected(remarks: pa.Table) -> pa.Table:
     return pa.Table.from_arrays([*columns, nothing, nothing], schema=EXCEPTIONS)
 
 
+def rejected_keys(keys: pa.Array, code: str, message: str) -> pa.Table:
+    """Make the exceptions of things that are rejected as a whole, for one reason."""
+    none = pa.nulls(len(keys), pa.string())
+    said = [constant(text, len(keys)) for text in ("rejected", "key", code, message)]
+    return pa.Table.from_arrays([keys, *said, none, none, none], schema=EXCEPTIONS)
+
+
 def parked(keys: pa.Array, name: str, parent: str, waits: pa.Array) -> pa.Table:
     """Make the exceptions of records that wait for a parent; no payload, only keys."""
     count = len(keys)
@@ -156,12 +164,18 @@ def raw_key(plan: ReadPlan, keys: pa.Array) -> tuple[pa.Array, ...]:
     """
     if any(step.write is None for step in plan.key.steps):
         return (pc.unique(pa.concat_arrays([keys, pc.utf8_lower(keys)])),)
-    arrays: tuple[pa.Array, ...] = (keys,)
-    for step in reversed(plan.key.steps):
-        assert step.write is not None
-        arrays = step.write(arrays).arrays
+    arrays = undone(plan.key, keys)
     if len(arrays) == 1 and pa.types.is_string(arrays[0].type):
         arrays = (pc.unique(pa.concat_arrays([arrays[0], keys])),)
+    return arrays
+
+
+def undone(pipe: BoundPipe, values: pa.Array) -> tuple[pa.Array, ...]:
+    """Return the columns that a pipe makes these values of; a step without an inverse leaves them as they are."""
+    arrays: tuple[pa.Array, ...] = (values,)
+    for step in reversed(pipe.steps):
+        if step.write is not None:
+            arrays = step.write(arrays).arrays
     return arrays
 
 

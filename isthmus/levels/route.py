@@ -21,8 +21,9 @@ from isthmus.project import Project
 
 @dataclass(frozen=True)
 class Route:
-    """One flow with everything it needs; `back` reads the target, for comparison, guard and numbers that exist.
+    """One flow with everything it needs; `back` reads the target, for comparison and numbers that exist.
 
+    `audit` is `back` with the columns that repeat a field, where nobody but this flow writes the target.
     `name` is `object.source.target`: what the ledger, the pages and the commands call the flow.
     """
 
@@ -31,6 +32,7 @@ class Route:
     reads: tuple[ReadPlan, ...]
     write: WritePlan
     back: ReadPlan
+    audit: ReadPlan
     source: Connector
     target: Connector
     source_client: str
@@ -134,13 +136,17 @@ def compile_route(
     write = compile_write(catalogue, speaks[1], flow.object, target.describe, reads, given)
     texts = "".join(spec.text_hash for spec in (*specs, *back)) + repr(sorted(scenario.switches.items()))
     texts += said_elsewhere(catalogue, speaks)
-    back_plan = compile_read(catalogue, speaks[1], flow.object, back[0].variant, given)
+    back_plan, audit = (
+        compile_read(catalogue, speaks[1], flow.object, back[0].variant, given, copies)
+        for copies in (False, flow.level == "replicate")
+    )
     return Route(
         name=flow_name(flow),
         flow=flow,
         reads=reads,
         write=write,
         back=back_plan,
+        audit=audit,
         source=source,
         target=target,
         source_client=project.system(flow.source).client,

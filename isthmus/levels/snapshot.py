@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -23,6 +22,8 @@ CONTENTS = pa.schema([("key", pa.string()), ("content", pa.binary())])
 
 def fingerprints(plans: Sequence[ReadPlan], system: Connector) -> pa.Table:
     """Return canonical key and fingerprint of every object; memory is one part and the fingerprints."""
+    import duckdb  # 20 MB: only what takes fingerprints pays for it
+
     parts = []
     with duckdb.connect(config={"threads": 1}) as connection:
         for plan in plans:

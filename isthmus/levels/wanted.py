@@ -19,9 +19,10 @@ from isthmus.levels.identity import with_numbers, with_standing
 from isthmus.levels.meeting import Met
 from isthmus.levels.package import digest, promised
 from isthmus.levels.pair import OTHER, Pair, Seen, Side, aligned
-from isthmus.levels.resolve import constant, parked
+from isthmus.levels.resolve import parked, rejected
 from isthmus.levels.three_way import FieldMerge, nulls
-from isthmus.mapping.plan import REMARKS, Records, WritePlan, WriteTable
+from isthmus.mapping.plan import REMARKS, Records, WriteTable
+from isthmus.mapping.reading import select
 from isthmus.mapping.writing import Identity, Written, spell
 
 UNKNOWN_THERE = "?"  # marks a foreign key that the common key space does not know
@@ -79,7 +80,7 @@ def wanted(
     records, waiting, told = compose(pair, side, met, merged, travels, create, rows, ledger)
     if waiting.any():
         keep = np.flatnonzero(~waiting)
-        rows, records = rows[keep], taken(records, keep)
+        rows, records = rows[keep], select(records, pa.array(keep))
         if not len(rows):
             return None, told
     seen = met.seen(side.name)
@@ -91,9 +92,9 @@ def wanted(
     written, identity = spelled(side, records, identity, ledger)
     bad = written.rejects.any()
     if bad is not None:
-        told = pa.concat_tables([told, unfit(written.rejects.table(records.key))])
+        told = pa.concat_tables([told, rejected(written.rejects.table(records.key))])
         keep = np.flatnonzero(~np.asarray(bad))
-        rows, records = rows[keep], taken(records, keep)
+        rows, records = rows[keep], select(records, pa.array(keep))
         if not len(rows):
             return None, told
         written, identity = spelled(side, records, identity.take(pa.array(keep)), ledger)
@@ -323,29 +324,3 @@ def raw_name(seen: Seen, alias: str, column: str) -> str | None:
     """Return the raw column's name as it was read, whatever its case."""
     wanted_ = f"{alias}.{column}".casefold()
     return next((name for name in seen.raw.schema.names if name.casefold() == wanted_), None)
-
-
-def unfit(remarks: pa.Table) -> pa.Table:
-    """Turn values that do not fit the side's columns into exceptions."""
-    size = len(remarks)
-    nothing = pa.nulls(size, pa.string())
-    said = [remarks[name] for name in ("field", "code", "message", "value")]
-    return pa.Table.from_arrays(
-        [remarks["key"], constant("rejected", size), *said, nothing, nothing], schema=EXCEPTIONS
-    )
-
-
-def taken(records: Records, rows: np.ndarray) -> Records:
-    """Keep some records."""
-    picked = pa.array(rows)
-    return replace(
-        records,
-        key=records.key.take(picked),
-        root=records.root.take(picked),
-        deleted=None if records.deleted is None else records.deleted.take(picked),
-        positions=pa.array(np.arange(len(rows), dtype=np.int32)),
-        seen=len(rows),
-    )
-
-
-__all__ = ["UNKNOWN_THERE", "Wanted", "WritePlan", "wanted"]

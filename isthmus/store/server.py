@@ -259,18 +259,19 @@ def _ended(pid: int, seconds: float, progress: Progress) -> bool:
 def _port(place: Place) -> int:
     """Return the kept port while it is free, else choose and keep another."""
     kept = place.read("port")
-    if kept and kept.isdigit() and _free(int(kept)):
+    if kept and kept.isdigit() and port_is_free(int(kept)):
         return int(kept)
     begin = zlib.crc32(str(place.home).encode()) % len(PORTS)
     for step in range(len(PORTS)):
         port = PORTS[(begin + step * 7) % len(PORTS)]
-        if str(port) != kept and _free(port):
+        if str(port) != kept and port_is_free(port):
             place.write("port", str(port))
             return port
     raise SystemUnavailable(f"private store: no free port on 127.0.0.1 between {PORTS.start} and {PORTS.stop}")
 
 
-def _free(port: int) -> bool:
+def port_is_free(port: int) -> bool:
+    """Tell whether a server could listen on a port of 127.0.0.1."""
     with socket.socket() as probe:
         # As the server itself will: connections of its former life that are still closing do not count.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -138,6 +138,27 @@ def test_a_guid_is_a_key_as_hex_and_joins_with_its_other_spelling(server: Any, c
     assert len(read(crm, joined)) == 30
 
 
+@pytest.mark.parametrize(
+    ("table", "ties", "found"),
+    [
+        ("EVERH", {"T.VERTRAG": "EVER.VERTRAG"}, True),  # an index begins with it
+        ("EVERH", {"T.BIS": "EVER.TEXT"}, False),  # it is the index's last column
+        ("EVER", {"T.SERIAL": "EVER.SERIAL", "T.TEXT": "EVER.TEXT"}, True),  # one of them has an index
+        ("EVER", {"T.TEXT": "EVER.TEXT"}, False),
+        ("EKUN", {"T.GUID": "EVER.TEXT"}, False),  # compared in a common spelling
+    ],
+)
+def test_joined_rows_are_looked_up_where_an_index_finds_them(
+    server: Any, crm: Any, table: str, ties: dict[str, str], found: bool
+) -> None:
+    on = tuple(Comparison(*refs(left), "=", *refs(right)) for left, right in ties.items())
+    sources = Source("EVER", "EVER"), Source("T", table, on, optional=True)
+    query = Query(sources, refs("EVER.VERTRAG"), refs("EVER.VERTRAG"))
+    assert crm._resolved(query).by_index is found
+    server.execute(TAKEN)
+    assert len(read(crm, query, KeyRange(("x10",), ("x2",)))) == 10
+
+
 def test_composite_keys_cut_and_find_rows(server: Any, crm: Any) -> None:
     server.execute("INSERT INTO ever (mandt, vertrag) SELECT '100', i FROM generate_series(1, 3) i")
     server.execute("INSERT INTO everh SELECT '100', v, b FROM generate_series(1, 3) v, generate_series(1, 4) b")

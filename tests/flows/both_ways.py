@@ -6,9 +6,11 @@ import re
 import shutil
 from pathlib import Path
 
+from isthmus.levels.synchronize import sync_flow
 from tests.flows.house import ROOT, SCENARIO, House
 
 KEPT = ("business_partner", "contract_account", "contract")
+PARTNERS = ("business_partner",)
 
 
 def both_ways(house: House, objects: tuple[str, ...] = KEPT) -> House:
@@ -19,6 +21,29 @@ def both_ways(house: House, objects: tuple[str, ...] = KEPT) -> House:
         shutil.copytree(ROOT / "mappings", mappings)
     synchronize(mappings, objects)
     return house
+
+
+def a_day_in_step(house: House) -> None:
+    """Load a house whose partners, accounts and contracts are kept in step, and keep them so a day later."""
+    both_ways(house).load()
+    house.clock.forward(days=1)
+    sync(house)
+
+
+def partners_in_step(house: House) -> None:
+    """Load the partners of a house, which are kept in step, a day ago."""
+    both_ways(house, PARTNERS).load(PARTNERS, run="first")
+    house.clock.forward(days=1)
+
+
+def sync(house: House, *objects: str) -> dict[str, int]:
+    """Bring flows in step; return the counts that are not zero, added up."""
+    found: dict[str, int] = {}
+    with house.desk() as desk:
+        for name in objects or KEPT:
+            for what, count in sync_flow(desk, desk.flow(name)).items():
+                found[what] = found.get(what, 0) + count
+    return {what: count for what, count in found.items() if count}
 
 
 def synchronize(mappings: Path, objects: tuple[str, ...] = KEPT) -> None:

@@ -74,6 +74,7 @@ def journal(request: pytest.FixtureRequest) -> str:
 
 
 Build = Callable[..., House]
+Begin = Callable[[House], object]
 
 
 @pytest.fixture(scope="session")
@@ -81,46 +82,51 @@ def templates(
     copies: Copies,
     landscapes: Callable[[bool], tuple[dict[str, str], Manifest]],
     tmp_path_factory: pytest.TempPathFactory,
-) -> Callable[[str, bool, tuple[str, ...]], tuple[dict[str, str], Manifest]]:
-    """Databases of a landscape, empty or loaded, for a journal; each combination is made once."""
-    made: dict[tuple[str, bool, tuple[str, ...]], dict[str, str]] = {}
+) -> Callable[..., House]:
+    """Houses as tests find them, empty, loaded or with more behind them; each is made once."""
+    made: dict[tuple[str, bool, tuple[str, ...], Begin | None], House] = {}
 
-    def template(journal: str, defects: bool, loaded: tuple[str, ...]) -> tuple[dict[str, str], Manifest]:
-        urls, manifest = landscapes(defects)
-        if (journal, defects, loaded) not in made:
-            fresh = copies(urls)
+    def template(journal: str, defects: bool, loaded: tuple[str, ...], begin: Begin | None = None) -> House:
+        asked = journal, defects, loaded, begin
+        if asked not in made:
+            urls, manifest = landscapes(defects)
+            fresh, folder = copies(urls), tmp_path_factory.mktemp("template")
             with (
                 pytest.MonkeyPatch.context() as patch,
-                household(tmp_path_factory.mktemp("template"), fresh, journal, manifest, patch) as house,
+                household(folder, fresh, journal, manifest, patch) as house,
             ):
                 if journal == "schema":
                     with closing(house.project.connector("crm")) as target:
                         target.install_journal()  # type: ignore[attr-defined]
+                if begin:
+                    begin(house)
                 if loaded:
                     house.load(loaded, run="first")
-            made[journal, defects, loaded] = fresh
-        return made[journal, defects, loaded], manifest
+            made[asked] = house
+        return made[asked]
 
     return template
 
 
 @pytest.fixture
 def build(
-    templates: Callable[[str, bool, tuple[str, ...]], tuple[dict[str, str], Manifest]],
+    templates: Callable[..., House],
     copies: Copies,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     store: Place,
 ) -> Iterator[Build]:
-    """Make houses of a test's own."""
+    """Make houses of a test's own: `begin` is what happened in it first, `loaded` what came across then."""
     open_houses: list[AbstractContextManager[House]] = []
     names: list[str] = []
 
-    def make(journal: str = "schema", defects: bool = True, loaded: tuple[str, ...] = ()) -> House:
-        urls, manifest = templates(journal, defects, loaded)
-        own = copies(urls)
+    def make(
+        journal: str = "schema", defects: bool = True, loaded: tuple[str, ...] = (), begin: Begin | None = None
+    ) -> House:
+        like = templates(journal, defects, loaded, begin)
+        own = copies(like.urls)
         names.extend(urlsplit(url).path[1:] for url in own.values())
-        opened = household(tmp_path / f"house{len(open_houses)}", own, journal, manifest, monkeypatch)
+        opened = household(tmp_path / f"house{len(open_houses)}", own, journal, like.manifest, monkeypatch, like)
         open_houses.append(opened)
         return opened.__enter__()
 

@@ -177,11 +177,21 @@ class House:
 
 @contextmanager
 def household(
-    folder: Path, urls: dict[str, str], journal: str, manifest: Manifest, patch: pytest.MonkeyPatch
+    folder: Path,
+    urls: dict[str, str],
+    journal: str,
+    manifest: Manifest,
+    patch: pytest.MonkeyPatch,
+    like: House | None = None,
 ) -> Iterator[House]:
-    """Make a project folder and point the environment to its systems; its scenario goes one way unless a test asks."""
+    """Make a project folder and point the environment to its systems; its scenario goes one way unless a test asks.
+
+    A house `like` another one has its mappings, and its clock shows the same time.
+    """
     mappings = folder / "mappings"
-    if not mappings.exists():
+    if like is not None:
+        shutil.copytree(like.folder / "mappings", mappings)
+    elif not mappings.exists():
         shutil.copytree(ROOT / "mappings", mappings)
         one_way = (mappings / "scenarios/one_way.yaml").read_text(encoding="utf-8")
         said = one_way.replace("scenario: one_way", f"scenario: {SCENARIO}")
@@ -192,7 +202,7 @@ def household(
   crm: {{connector: sql, speaks: crm, connection: crm, client: "{CLIENT}", journal: {journal}}}
   nem: {{connector: files, speaks: nem, path: {ROOT}/tests/data/nem12, format: nem12}}
 scenario: {SCENARIO}
-package_rows: 300
+package_rows: 400
 gate: off
 """,
         encoding="utf-8",
@@ -201,7 +211,7 @@ gate: off
         patch.setenv(f"ISTHMUS_CONNECTION_{system.upper()}", urls[system])
     patch.setenv("ISTHMUS_DATABASE_URL", urls["ledger"])
     patch.setenv("ISTHMUS_HOME", str(folder))
-    yield House(folder, urls, journal, manifest)
+    yield House(folder, urls, journal, manifest, HandClock(like.clock.time if like else MORNING))
 
 
 def loader(run: str, *objects: str, failpoint: str = "") -> subprocess.Popen[bytes]:

@@ -7,7 +7,7 @@ import pytest
 from isthmus.errors import ConfigError
 from isthmus.levels.alerts import News, Rules, in_words, news, rules, told
 from isthmus.levels.rounds import keep_in_step
-from tests.flows.both_ways import both_ways, marry, persons
+from tests.flows.both_ways import marry, partners_in_step, persons
 from tests.flows.conftest import Build
 from tests.flows.house import House
 from tests.flows.test_conflicts_command import hold_names
@@ -19,10 +19,7 @@ QUIET = {name: 0.0 for name in ("lag_minutes", "queue", "parked_hours", "conflic
 @pytest.fixture
 def house(build: Build) -> House:
     """A house whose partners are loaded and kept in step."""
-    found = both_ways(build("schema", defects=False), ("business_partner",))
-    found.load(("business_partner",), run="first")
-    found.clock.forward(days=1)
-    return found
+    return build("schema", defects=False, begin=partners_in_step)
 
 
 def hear(house: House, **asked: float) -> News:

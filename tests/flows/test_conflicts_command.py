@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from isthmus.conflicts_command import app
 from isthmus.errors import ConfigError, ConflictError, DataError
-from tests.flows.both_ways import both_ways, marry, persons
+from tests.flows.both_ways import both_ways, marry, partners_in_step, persons
 from tests.flows.conftest import Build
 from tests.flows.house import House
 
@@ -22,8 +22,7 @@ BY = ("--by", "Ada", "--why", "she called")
 @pytest.fixture
 def house(build: Build) -> House:
     """Two partners whose last name was changed on both sides; people decide about names here."""
-    found = both_ways(build("schema", defects=False), ("business_partner",))
-    found.load(("business_partner",), run="first")
+    found = build("schema", defects=False, begin=partners_in_step)
     hold_names(found)
     found.clock.time = datetime.now(UTC)  # commands ask the machine for the time
     for number, partner in enumerate(persons(found, 2)):

@@ -7,12 +7,13 @@ import json
 import pytest
 
 from isthmus.levels.baseline import baseline, forecast
+from isthmus.levels.limits import MASS_CHANGE
 from isthmus.levels.repair import compare_flow
-from isthmus.levels.replicate import MASS_CHANGE
+from tests.flows.both_ways import a_day_in_step, sync
 from tests.flows.conftest import Build
 from tests.flows.house import House
 from tests.flows.test_product_slices import running, sell
-from tests.flows.test_synchronize import in_step, sync, writes
+from tests.flows.test_synchronize import writes
 
 BORN = "0000999001"
 NOBODY = bytes(16)
@@ -23,11 +24,8 @@ NAMED = "SELECT contractpos, contracthead FROM everh WHERE vertrag = %s ORDER BY
 
 @pytest.fixture
 def house(build: Build) -> House:
-    """A landscape without defects, loaded and in step, days later."""
-    made = in_step(build("schema", defects=False))
-    made.load()
-    made.clock.forward(days=1)
-    sync(made)
+    """A landscape without defects, three objects kept in step since three days."""
+    made = build("schema", defects=False, begin=a_day_in_step)
     made.clock.forward(days=2)
     return made
 

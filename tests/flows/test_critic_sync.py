@@ -6,9 +6,10 @@ import signal
 
 import pytest
 
+from tests.flows.both_ways import a_day_in_step, sync
 from tests.flows.conftest import Build
 from tests.flows.house import House
-from tests.flows.test_synchronize import edit, in_step, partners, sync, writes
+from tests.flows.test_synchronize import edit, partners, writes
 from tests.flows.test_synchronize_killed import synchronizer
 
 ADDRESS = (
@@ -20,11 +21,8 @@ TABLES = ("but000", "but020", "adrc")
 
 @pytest.fixture
 def house(build: Build) -> House:
-    """A landscape without defects, loaded, three objects kept in step, a day later."""
-    made = in_step(build("schema", defects=False))
-    made.load()
-    made.clock.forward(days=1)
-    sync(made)
+    """A landscape without defects, three objects kept in step since two days."""
+    made = build("schema", defects=False, begin=a_day_in_step)
     made.clock.forward(days=1)
     return made
 

@@ -11,9 +11,10 @@ import pytest
 from isthmus.errors import ConflictError
 from isthmus.levels.delta import delta_flow, mark_gone
 from isthmus.levels.download import begin, finish_flow, load_flow, plan_flow
+from isthmus.levels.limits import MASS_CHANGE
 from isthmus.levels.package import Carried
-from isthmus.levels.replicate import MASS_CHANGE, Tally
 from isthmus.levels.route import Route
+from isthmus.levels.worker import Tally
 from landscape.changes import rename_partners, touch_contracts
 from tests.flows.conftest import Build
 from tests.flows.house import House
@@ -183,7 +184,7 @@ def test_a_row_that_is_gone_and_has_no_marker_is_kept_as_a_finding(clean: House)
 def test_more_gone_rows_than_the_declared_share_wait_for_a_person(
     clean: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("isthmus.levels.replicate.MASS_CHANGE_FLOOR", 2)
+    monkeypatch.setattr("isthmus.levels.limits.MASS_CHANGE_FLOOR", 2)
     keys = [key for (key,) in clean.ask("crm", "SELECT ltrim(partner, '0') FROM but000 WHERE client = '100'")]
     with pytest.raises(ConflictError, match="Approve"):
         gone(clean, "business_partner", keys)
@@ -194,7 +195,7 @@ def test_more_gone_rows_than_the_declared_share_wait_for_a_person(
 def test_a_delta_that_was_held_goes_on_once_a_person_has_approved_it(
     clean: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("isthmus.levels.replicate.MASS_CHANGE_FLOOR", 2)
+    monkeypatch.setattr("isthmus.levels.limits.MASS_CHANGE_FLOOR", 2)
     clean.clock.forward(days=3)
     keys = rename_partners(clean.urls["isu"], 600, on=date(2026, 1, 5))
     with clean.desk() as desk:

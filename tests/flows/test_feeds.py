@@ -12,9 +12,10 @@ from typer.testing import CliRunner
 
 from isthmus.errors import ConfigError, DataError
 from isthmus.feed_command import app
+from isthmus.levels.changed import Changed
 from isthmus.levels.delta import delta_flow
 from isthmus.levels.download import begin, download, finish_flow, load_flow, plan_flow
-from isthmus.levels.feed import Changed, begin_side, poll_side
+from isthmus.levels.feed import begin_side, poll_side
 from isthmus.levels.watch import feed_of, watched_in
 from tests.flows.conftest import Build
 from tests.flows.house import House

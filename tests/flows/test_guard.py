@@ -30,12 +30,22 @@ def test_an_edit_in_crm_is_found_by_field_and_put_right(loaded: House) -> None:
     keys = agent_edits_view_only(loaded.urls["crm"], 7)
     found = compare(loaded, "connection_object", guard=True)
     assert found["rows_differing"] == len(keys) and found["repaired"]
-    assert {row["field"] for row in found["differences"]} == {"text"}
+    assert {row["field"] for row in found["differences"]} == {"text", "text (copy)"}
     assert {row["key"] for row in found["differences"]} == {key.strip() for key in keys}, (found, keys)
     assert {row["target"] for row in found["differences"]} == {"Edited in CRM"}
     assert loaded.content(BY_HAND) == before
     # Who changed it and when is no line of the mapping, so it stays as the agent left it.
     assert loaded.one("crm", "SELECT count(*) FROM comm_product WHERE changed_by = 'AGENT08'") == len(keys)
+    assert compare(loaded, "connection_object", guard=True)["agrees"]
+
+
+def test_an_edit_of_a_column_that_repeats_a_field_is_found_and_put_right(loaded: House) -> None:
+    edit = "UPDATE comm_product p SET text40 = 'Repeated' FROM zconnobj c WHERE p.product_guid = c.product_guid"
+    loaded.tell("crm", f"{edit} AND c.haus IN (SELECT haus FROM zconnobj WHERE pltxt <> '' ORDER BY haus LIMIT 3)")
+    found = compare(loaded, "connection_object", guard=True)
+    assert found["rows_differing"] == 3 and found["repaired"]
+    assert {(row["field"], row["target"]) for row in found["differences"]} == {("text (copy)", "Repeated")}
+    assert loaded.one("crm", "SELECT count(*) FROM comm_product WHERE text40 = 'Repeated'") == 0
     assert compare(loaded, "connection_object", guard=True)["agrees"]
 
 

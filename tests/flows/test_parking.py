@@ -15,10 +15,12 @@ LOST = "0001000100"
 @pytest.fixture
 def orphaned(build: Build, journal: str) -> House:
     """A clean landscape that IS-U keeps a partner of hidden from, loaded."""
-    house = build(journal, defects=False)
+    return build(journal, defects=False, begin=load_without_one)
+
+
+def load_without_one(house: House) -> None:
     house.tell("isu", "UPDATE but000 SET client = '999' WHERE partner = %s", LOST)
     house.load()
-    return house
 
 
 def waiting(house: House) -> set[tuple[str, str]]:

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from tests.flows.both_ways import a_day_in_step, sync
 from tests.flows.conftest import Build
 from tests.flows.house import House
-from tests.flows.test_synchronize import in_step, sync, writes
+from tests.flows.test_synchronize import writes
 
 SLICES = (
     "SELECT ab, bis, num, anlage, prodid, crm_product, product_guid, contracthead, contractpos FROM everh"
@@ -18,11 +19,8 @@ SLICES = (
 
 @pytest.fixture
 def house(build: Build) -> House:
-    """A landscape without defects, loaded and in step, days later."""
-    made = in_step(build("schema", defects=False))
-    made.load()
-    made.clock.forward(days=1)
-    sync(made)
+    """A landscape without defects, three objects kept in step since three days."""
+    made = build("schema", defects=False, begin=a_day_in_step)
     made.clock.forward(days=2)
     return made
 

@@ -10,7 +10,7 @@ from isthmus.errors import ConfigError
 from isthmus.levels.review import LEAVE, lay_out, pick, settle
 from isthmus.levels.rounds import keep_in_step
 from isthmus.levels.settle_conflicts import decide
-from tests.flows.both_ways import both_ways, marry, persons
+from tests.flows.both_ways import marry, partners_in_step, persons
 from tests.flows.conftest import Build
 from tests.flows.house import House
 from tests.flows.test_conflicts_command import hold_names
@@ -19,8 +19,7 @@ from tests.flows.test_conflicts_command import hold_names
 @pytest.fixture
 def house(build: Build) -> House:
     """Three partners whose last name was changed on both sides; people decide about names here."""
-    found = both_ways(build("schema", defects=False), ("business_partner",))
-    found.load(("business_partner",), run="first")
+    found = build("schema", defects=False, begin=partners_in_step)
     hold_names(found)
     found.clock.time = datetime.now(UTC)
     for number, partner in enumerate(persons(found, 3)):

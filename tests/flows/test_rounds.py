@@ -18,10 +18,12 @@ FLOW = "business_partner.isu.crm"
 @pytest.fixture
 def house(build: Build) -> House:
     """A house whose partners are loaded and kept in step."""
-    found = both_ways(build("schema", defects=False))
-    found.load(("business_partner",), run="first")
-    found.clock.forward(days=1)
-    return found
+    return build("schema", defects=False, begin=loaded_yesterday)
+
+
+def loaded_yesterday(house: House) -> None:
+    both_ways(house).load(("business_partner",), run="first")
+    house.clock.forward(days=1)
 
 
 def round_of(house: House, run: str = "") -> Round:

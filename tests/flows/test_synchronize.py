@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-import shutil
 from typing import Any
 
 import pytest
@@ -15,48 +13,19 @@ from isthmus.levels.baseline import baseline, forecast
 from isthmus.levels.repair import compare_flow
 from isthmus.levels.synchronize import sync_flow
 from isthmus.levels.take_over import take_over
+from tests.flows.both_ways import a_day_in_step, both_ways, sync
 from tests.flows.conftest import Build, Copies
-from tests.flows.house import OBJECTS, ROOT, House
+from tests.flows.house import OBJECTS, House
 
-STEP = ("business_partner", "contract_account", "contract")
 PARTNER = "SELECT name_first, name_last FROM but000 WHERE partner = %s"
-
-
-def in_step(house: House) -> House:
-    """Give a house mappings of its own in which three objects are synchronized."""
-    mappings = house.folder / "mappings"
-    if mappings.is_symlink():
-        mappings.unlink()
-        shutil.copytree(ROOT / "mappings", mappings)
-    path = mappings / "scenarios/single_with_devices.yaml"
-    text = path.read_text(encoding="utf-8")
-    for name in STEP:
-        text = re.sub(
-            rf"(object: {name},\s+from: isu, to: crm, level: )replicate, guard: repair", r"\1synchronize", text
-        )
-    path.write_text(text, encoding="utf-8")
-    return house
 
 
 @pytest.fixture
 def house(build: Build) -> House:
-    """A landscape without defects, loaded, three objects kept in step, a day later."""
-    made = in_step(build("schema", defects=False))
-    made.load()
-    made.clock.forward(days=1)
-    sync(made)
+    """A landscape without defects, three objects kept in step since two days."""
+    made = build("schema", defects=False, begin=a_day_in_step)
     made.clock.forward(days=1)
     return made
-
-
-def sync(house: House, *objects: str) -> dict[str, int]:
-    """Bring flows in step; return the counts that are not zero, added up."""
-    found: dict[str, int] = {}
-    with house.desk() as desk:
-        for name in objects or STEP:
-            for what, count in sync_flow(desk, desk.flow(name)).items():
-                found[what] = found.get(what, 0) + count
-    return {what: count for what, count in found.items() if count}
 
 
 def writes(counts: dict[str, int]) -> dict[str, int]:
@@ -220,7 +189,7 @@ def test_what_stands_on_both_sides_is_taken_over(build: Build) -> None:
     house = build("schema", defects=False)
     house.load()  # one way: no image is left
     house.clock.forward(days=1)
-    in_step(house)
+    both_ways(house)
     (one,) = partners(house, 1)
     edit(house, "crm", one, bu_sort1="CRM")
     with house.desk() as desk:
@@ -233,13 +202,13 @@ def test_what_stands_on_both_sides_is_taken_over(build: Build) -> None:
 
 
 def test_a_flow_that_is_not_loaded_says_what_to_do(build: Build) -> None:
-    house = in_step(build("schema", defects=False))
+    house = both_ways(build("schema", defects=False))
     with house.desk() as desk, pytest.raises(ConflictError, match="isthmus load business_partner"):
         sync_flow(desk, desk.flow("business_partner"))
 
 
 def test_a_landscape_with_all_its_defects_settles_at_once(build: Build) -> None:
-    house = in_step(build("schema", defects=True))
+    house = both_ways(build("schema", defects=True))
     house.load(OBJECTS)
     sync(house)
     house.clock.forward(days=2)
@@ -317,7 +286,7 @@ def test_what_is_queued_or_held_is_no_difference_and_repair_brings_the_rest_in_s
 
 
 def test_a_baseline_that_was_broken_off_is_taken_over(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
-    house = in_step(build("schema", defects=False))
+    house = both_ways(build("schema", defects=False))
 
     def dies(name: str) -> None:
         raise KeyboardInterrupt

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from tests.flows.both_ways import both_ways, marry, persons
+from tests.flows.both_ways import both_ways, marry, persons, sync
 from tests.flows.conftest import Build
 from tests.flows.house import ROOT, House
 from tests.sim.faults import boundaries
@@ -50,7 +50,7 @@ def test_killed_anywhere_and_begun_again_it_converges(build: Build, journal: str
         marry(house, both, ours=f"One{place}", theirs=f"Other{place}")
         assert synchronizer(house, point) == -signal.SIGKILL, f"{point} was not passed"
         house.clock.forward(minutes=10)  # the lease of the dead is over
-        assert synchronizer(house) == 0
+        sync(house, OBJECT)
         for system in ("isu", "crm"):
             stands = {row[0]: row[1] for row in house.ask(system, NAMES)}
             assert (stands[ours], stands[theirs]) == (f"Ours{place}", f"Theirs{place}"), point

@@ -14,10 +14,11 @@ import pytest
 from isthmus.connector import KeyRange
 from isthmus.errors import ConflictError
 from isthmus.gate import OpenGate
-from isthmus.levels import replicate
 from isthmus.levels.download import begin, finish_flow, load_flow, plan_flow
+from isthmus.levels.limits import MASS_CHANGE, MASS_CHANGE_FLOOR
 from isthmus.levels.package import Care, carry
-from isthmus.levels.replicate import MASS_CHANGE, read_ahead
+from isthmus.levels.replicate import read_ahead
+from isthmus.levels.resolve import mapped
 from isthmus.levels.route import flow_name
 from tests.flows.conftest import Build
 from tests.flows.house import NUMBERS, OBJECTS, House
@@ -56,7 +57,9 @@ def test_a_worker_whose_lease_ran_out_writes_neither_target_nor_ledger(build: Bu
             load_flow(other, flow, run)
             content, ledger = house.content(), house.ledger_rows()
             with pytest.raises(ConflictError, match="the other one counts"):
-                carry(route, zombie.claimed, zombie.mapped, desk.ledger, Care(OpenGate()))
+                carry(
+                    route, zombie.claimed, mapped(route, zombie.records, desk.ledger), desk.ledger, OpenGate(), Care()
+                )
     assert house.content() == content
     assert house.ledger_rows() == ledger
     assert house.one("crm", "SELECT count(*) FROM crmd_orderadm_h WHERE description <> 'Newer'") == 0
@@ -76,7 +79,9 @@ def test_the_target_itself_refuses_an_older_epoch(build: Build) -> None:
             content = house.content()
             desk.ledger.packages.heartbeat = lambda claimed: None  # type: ignore[method-assign]
             with pytest.raises(ConflictError, match="was taken over"):
-                carry(route, zombie.claimed, zombie.mapped, desk.ledger, Care(OpenGate()))
+                carry(
+                    route, zombie.claimed, mapped(route, zombie.records, desk.ledger), desk.ledger, OpenGate(), Care()
+                )
     assert house.content() == content
 
 
@@ -85,7 +90,7 @@ def test_a_mass_change_waits_for_approval(loaded: House) -> None:
     with pytest.raises(ConflictError):
         loaded.load(["contract"], run="mass")
     done = loaded.one("crm", "SELECT count(*) FROM crmd_orderadm_h WHERE description = 'Everything is new'")
-    assert 0 < done <= replicate.MASS_CHANGE_FLOOR
+    assert 0 < done <= MASS_CHANGE_FLOOR
     assert loaded.one("ledger", "SELECT count(*) FROM ledger.packages WHERE run = 'mass' AND state = 'claimed'") == 0
     with pytest.raises(ConflictError):
         loaded.load(["contract"], run="mass")

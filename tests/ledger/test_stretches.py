@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pyarrow as pa
 import pytest
 
-from isthmus.ledger import Ledger, Pairs, Run
+from isthmus.ledger import Ledger, Pairs, Run, stretches
 from isthmus.ledger import keys as key_map
 
 OBJECT = "contract"
@@ -15,7 +15,7 @@ OBJECT = "contract"
 
 @pytest.fixture
 def filled(ledger: Ledger, run: Run, monkeypatch: pytest.MonkeyPatch) -> Ledger:
-    monkeypatch.setattr(key_map, "STRETCH", 10)
+    monkeypatch.setattr(stretches, "STRETCH", 10)
     keys = pa.array([f"{n}" for n in range(1000, 2000)])
     ids = ledger.keys.ids(OBJECT, "isu", "", keys)
     crm = pa.array([f"C{n}" for n in range(1000, 2000)])
@@ -41,7 +41,7 @@ def test_scattered_keys_are_looked_up_and_not_tried_as_a_stretch_again(
 ) -> None:
     asked = list(range(1000, 2000, 37))
     assert translated(filled, asked) == [f"C{n}" for n in asked]
-    monkeypatch.setattr(key_map, "_STRETCH", "SELECT no stretch is read")
+    monkeypatch.setattr(stretches, "_KEYS", "SELECT no stretch is read")
     assert translated(filled, list(range(1100, 1200))) == [f"C{n}" for n in range(1100, 1200)]
 
 
@@ -56,7 +56,7 @@ def test_a_stretch_knows_neither_unknown_nor_retired_keys(filled: Ledger) -> Non
 def test_scattered_ids_behind_neighbouring_keys_are_looked_up(
     ledger: Ledger, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(key_map, "STRETCH", 10)
+    monkeypatch.setattr(stretches, "STRETCH", 10)
     keys = pa.array([f"{n}" for n in range(1000, 2000)])
     # Things that were born in CRM: their ids follow CRM's keys, not ours.
     crm = pa.array([f"{(n * 7919) % 1000:04d}" for n in range(1000, 2000)])
@@ -69,7 +69,7 @@ def test_both_ways_give_the_same_over_keys_of_every_kind(
     ledger: Ledger, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Born here, born there (adopted), promised, retired on either side, unknown: by ids made here or by both sides."""
-    monkeypatch.setattr(key_map, "STRETCH", 10)
+    monkeypatch.setattr(stretches, "STRETCH", 10)
     systems = [("isu", pa.array([f"{n}" for n in range(1000, 1100)])), ("crm", pa.array([f"C{n}" for n in range(100)]))]
     for part, born in ((slice(0, 40), "isu"), (slice(40, 60), "crm"), (slice(60, 100), "isu")):
         keys = {name: column[part] for name, column in systems}
@@ -95,7 +95,7 @@ def test_both_ways_give_the_same_over_keys_of_every_kind(
         step()
         fast = ledger.keys.translate(OBJECT, "isu", "crm", asked)
         with monkeypatch.context() as patch:
-            patch.setattr(key_map, "STRETCH", 1_000_000)
+            patch.setattr(stretches, "STRETCH", 1_000_000)
             assert fast.equals(ledger.keys.translate(OBJECT, "isu", "crm", asked))
         seen.append(len(asked) - fast.null_count)
     assert seen == [100, 98, 98, 96, 96]

@@ -136,7 +136,7 @@ checks:
         '"one_object" needs "same"',
         '"own_spelling" does not look at "same"',
         '"of" is "key", not "rows"',
-        '"contract.account" is no reference to installation. Those are: contract.installation',
+        '"contract.account" is no reference to installation. Those are: billing_line.installation, contract.inst',
         'there is a check "h" above already',
     ):
         assert any(part in text for text in told), f"missing: {part}\n" + "\n".join(told)

@@ -14,8 +14,8 @@ from connectors.sql import feeds, feeds_clock, feeds_pointer
 from connectors.sql.feeds_cursor import ClockCursor
 from isthmus.connector import Comparison
 from isthmus.ledger import CONFLICTS, queue
-from isthmus.levels import examine, feed, pair, synchronize, wanted
-from isthmus.levels.feed import Changed
+from isthmus.levels import examine, feed, pair, settlement, synchronize, wanted
+from isthmus.levels.changed import Changed
 from isthmus.levels.route import flow_name
 from isthmus.levels.watch import feed_of
 from isthmus.mapping.policy import policies
@@ -84,12 +84,12 @@ def cursor_first(patch: pytest.MonkeyPatch) -> None:
 
 def no_image(patch: pytest.MonkeyPatch) -> None:
     """What was agreed is not remembered, so that the engine's own writes look like edits."""
-    real = synchronize.image
+    real = settlement.image
 
     def only_new(found: Any, agreed: np.ndarray) -> Any:
         return real(found, agreed & ~found.imaged)
 
-    patch.setattr(synchronize, "image", only_new)
+    patch.setattr(settlement, "image", only_new)
 
 
 def unconditional(patch: pytest.MonkeyPatch) -> None:
@@ -148,17 +148,17 @@ def base_ignored(patch: pytest.MonkeyPatch) -> None:
 
 def conflict_lost(patch: pytest.MonkeyPatch) -> None:
     """What is held for a person is told to nobody."""
-    patch.setattr(synchronize, "conflicts", lambda *given: CONFLICTS.empty_table())
+    patch.setattr(settlement, "conflicts", lambda *given: CONFLICTS.empty_table())
 
 
 def rejects_lost(patch: pytest.MonkeyPatch) -> None:
     """What a mapping rejects is told to nobody."""
-    real = synchronize.unreadable_rows
+    real = settlement.unreadable_rows
 
     def silent(*given: Any, **more: Any) -> Mapping[str, pa.Table]:
         return {way: rows.slice(0, 0) for way, rows in real(*given, **more).items()}
 
-    patch.setattr(synchronize, "unreadable_rows", silent)
+    patch.setattr(settlement, "unreadable_rows", silent)
 
 
 POINTERS: Kinds = ("pointer", "pointer")
