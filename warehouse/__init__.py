@@ -1,0 +1,1 @@
+"""The warehouse: BW's semantics in plain PostgreSQL tables.  What there is, is declared in `stores/` and `cubes/`."""
