@@ -9,13 +9,11 @@ import base64
 import json
 import os
 import secrets
-import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-from isthmus.errors import SystemUnavailable
 from isthmus.home import home, private_folder
 from isthmus.store import ensure_database, store_url
 from isthmus.store.url import VARIABLE
@@ -23,9 +21,6 @@ from isthmus.store.url import VARIABLE
 ROOT = Path(__file__).resolve().parent.parent
 DATABASE = "isthmus_airflow"  # beside a store of your own; the private server brings a database `airflow`
 USERS = {"admin": "admin", "op": "op", "user": "user", "viewer": "viewer"}  # name: role
-PORTS = range(8080, 8180)
-# The API, and what the scheduler's and the triggerer's log servers listen on.
-PURPOSES = ("api", "worker_log", "trigger_log")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +69,10 @@ class AirflowHome:
             write_secret(file, new)
         return file.read_text(encoding="utf-8").strip()
 
-    def ports(self) -> dict[str, int]:
-        """Return a port for each purpose: the kept one while it is free, else another that is kept from then on."""
-        file = self.folder / "ports.json"
-        kept = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-        chosen: dict[str, int] = {}
-        for purpose in PURPOSES:
-            candidates = [kept[purpose]] if purpose in kept else []
-            chosen[purpose] = free_port([*candidates, *PORTS], taken=chosen.values())
-        if chosen != kept:
-            file.write_text(json.dumps(chosen), encoding="utf-8")
-        return chosen
+    @property
+    def ports_file(self) -> Path:
+        """The file that keeps which ports the servers listen on."""
+        return self.folder / "ports.json"
 
     def environment(self, ports: Mapping[str, int] | None = None) -> dict[str, str]:
         """Return the variables of Airflow's processes; with `ports` those of the servers as well.
@@ -159,19 +147,3 @@ def write_secret(file: Path, text: str) -> None:
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as stream:
         stream.write(text + "\n")
     new.replace(file)
-
-
-def free_port(candidates: Iterable[int], taken: Iterable[int] = ()) -> int:
-    """Return the first candidate that nobody listens on; raises SystemUnavailable when all are in use."""
-    busy = set(taken)
-    for port in candidates:
-        if port in busy:
-            continue
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        return port
-    raise SystemUnavailable(f"no free port on 127.0.0.1 between {PORTS.start} and {PORTS.stop - 1} for Airflow")

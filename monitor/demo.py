@@ -1,5 +1,5 @@
 """`isthmus demo`: a landscape, the initial download through Airflow, the same again, then a day of business on both
-sides that a synchronization carries across, and a next one that writes nothing.
+sides that a synchronization carries across, and a next one that writes nothing; at last the warehouse of it all.
 
 Everything is set up on the way; what stands already is kept.
 """
@@ -23,8 +23,9 @@ from isthmus.levels.orchestrate import give_up
 from isthmus.levels.summary import number, print_summary, summary
 from isthmus.project import Project
 from isthmus.store import store_url
+from landscape.live_day import kept
 from landscape.manifest import Manifest
-from monitor import both_ways, grounds, verdict
+from monitor import aggregation, both_ways, grounds, stock, verdict
 from monitor.airflow_home import AirflowHome
 from monitor.both_ways import Business
 from monitor.follow import follow
@@ -41,7 +42,7 @@ def demo(
     scenario: Annotated[str, typer.Option(help="A scenario of mappings/scenarios.")] = "",
     fresh: Annotated[bool, typer.Option("--fresh", help="Throw the private store away and begin anew.")] = False,
 ) -> None:
-    """Load a small IS-U landscape into CRM through Airflow, twice, keep both in step for a day, and show it."""
+    """Load a small IS-U landscape into CRM through Airflow, keep both in step, fill the warehouse, show it."""
     show(Console(highlight=False), contracts, seed, scenario, fresh)
 
 
@@ -77,6 +78,11 @@ def show(console: Console, contracts: int | None, seed: int | None, scenario: st
         else:
             console.print("Everything stood there already, so this was the second run: it wrote nothing.")
         promises += both(console, runner, scenario, business)
+        lacking = stock.missing(project)
+        if not lacking:
+            promises += aggregated(console, runner, aggregation.Chapter(project, manifest, scenario), connections)
+        else:
+            console.print(f"The warehouse is left out: {lacking}.\n")
     verdict.tell(console, promises)
     look_next(console, first, manifest, runner.log)
     if not all(promise.kept for promise in promises):
@@ -109,6 +115,37 @@ def both(console: Console, runner: Runner, scenario: str, business: Business) ->
     both_ways.show_day(console, fared)
     both_ways.show_agreement(console, agreement)
     return both_ways.promises(fared, agreement, first, again, late)
+
+
+def aggregated(
+    console: Console, runner: Runner, chapter: aggregation.Chapter, urls: dict[str, str]
+) -> list[verdict.Promise]:
+    """Fill the warehouse, add a day, aggregate once more for nothing, and show what analysts see of it."""
+    console.print()
+    console.rule("[bold]The warehouse: what analysts see", align="left")
+    aggregate(console, runner, chapter)
+    aggregation.show_loaded(console, chapter)
+    with console.status("Business goes on ..."):
+        console.print(f"{chapter.play(urls, len(kept(urls['isu'])))}\n")
+    aggregate(console, runner, chapter)
+    aggregation.show_loaded(console, chapter)
+    aggregation.show_refused(console)
+    aggregate(console, runner, chapter)
+    again = aggregation.show_loaded(console, chapter)
+    aggregation.show_figures(console, chapter)
+    with console.status("Every cube is recomputed ..."):
+        return aggregation.promises(chapter, again)
+
+
+def aggregate(console: Console, runner: Runner, chapter: aggregation.Chapter) -> None:
+    """Run `bw_aggregation` once; raises DataError when it failed."""
+    began = time.monotonic()
+    with console.status("The warehouse is brought up to date ..."):
+        begun = runner.begin({"scenario": chapter.scenario, "verify": "no"}, dag="bw_aggregation")
+        ended = runner.ended()
+    refuse_failed(ended, begun, runner)
+    chapter.runs.append(begun)
+    chapter.seconds.append(time.monotonic() - began)
 
 
 def synchronize(console: Console, runner: Runner, scenario: str) -> str:
@@ -162,6 +199,9 @@ def look_next(console: Console, found: dict[str, Any], manifest: Manifest, log: 
         (f"{program} conflicts list", "what both sides changed and a person decides"),
         (f"{program} landscape show", "the defects that were planted"),
         (f"{program} mappings show contract isu crm", "the rules a contract is carried by"),
+        (f"{program} query", "what analysts ask, and the answers"),
+        (f"{program} report", "one page of pictures"),
+        (f"{program} warehouse status", "stores and cubes, and what waits"),
         ("make up", "the DAGs in Airflow's pages, ready to click"),
     ):
         if said:

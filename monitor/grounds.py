@@ -23,6 +23,7 @@ from isthmus.project import Project
 from isthmus.store.url import VARIABLE, masked
 from landscape.manifest import Manifest
 from landscape.manifest import load as load_manifest
+from monitor import stock
 from monitor.airflow_home import AirflowHome, write_secret
 from monitor.processes import running_launcher
 
@@ -121,11 +122,13 @@ def stand(urls: Mapping[str, str], asked: Wanted, say: Say, progress: Say, scena
     else:
         _refuse_foreign(urls)
         kept = _create(urls, asked, progress)
+        stock.deliver_calls(Project.load(), kept)
         planted = sum(found.count for found in kept.planted)
         say(f"Created {described(kept)}:\n{sum(kept.rows.values()):,} rows in IS-U, {planted:,} defects among them.")
     project = Project.load()
     for name in SYSTEMS:
         _install(project, name, project.scenario(scenario))
+    stock.furnish(project, project.scenario(scenario), SYSTEMS)
     return kept
 
 
@@ -155,6 +158,7 @@ def _create(urls: Mapping[str, str], asked: Wanted, progress: Say) -> Manifest:
         seed=SEED if asked.seed is None else asked.seed,
         model="dual" if asked.dual else "single",
         devices=asked.devices is not False,
+        business=True,
         progress=tell,
     )
 

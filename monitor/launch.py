@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -28,6 +28,7 @@ from isthmus.store import store_url
 from monitor import grounds
 from monitor.airflow_home import AirflowHome, child_environment
 from monitor.api import Api
+from monitor.ports import held_ports
 from monitor.processes import Component, end_left_over, forget, record, running_launcher, stop_all
 from monitor.runner import tail
 
@@ -35,6 +36,7 @@ from monitor.runner import tail
 FIRST, OTHERS = "api-server", ("dag-processor", "triggerer", "scheduler")
 PATIENCE = 180.0  # seconds for a component to become healthy, on a slow machine
 DAG = "initial_download"
+DAGS = (DAG, "contract_sync", "conflict_review", "bw_aggregation")
 
 
 def up(
@@ -47,7 +49,8 @@ def up(
         airflow = AirflowHome.of_project()
         refuse_company(airflow, console)
         with console.status("Getting ready ...") as status:
-            environment, ports = prepare(airflow, console, status.update)
+            ports = defer.enter_context(held_ports(airflow.ports_file))
+            environment = prepare(airflow, ports, console, status.update)
             servers = Servers(airflow, environment, Api(f"http://127.0.0.1:{ports['api']}"), stop)
             defer.callback(servers.stop, console)
             servers.start(status.update)
@@ -81,7 +84,7 @@ def refuse_company(airflow: AirflowHome, console: Console) -> None:
         console.print(f"Ended {left} processes of a launcher that was killed.")
 
 
-def prepare(airflow: AirflowHome, console: Console, say: grounds.Say) -> tuple[dict[str, str], dict[str, int]]:
+def prepare(airflow: AirflowHome, ports: Mapping[str, int], console: Console, say: grounds.Say) -> dict[str, str]:
     """Start the store, migrate ledger and metadata, seed pools and connections; without systems, make the demo's."""
     project = Project.load()
     grounds.start_store(say)
@@ -90,11 +93,10 @@ def prepare(airflow: AirflowHome, console: Console, say: grounds.Say) -> tuple[d
         say("Looking for IS-U and CRM ...")
         urls = grounds.ensure_databases(project.folder)
         grounds.stand(urls, grounds.Wanted(), console.print, say)
-    ports = airflow.ports()
     environment = child_environment(airflow.environment(ports))
     say("Airflow's metadata is being brought up to date ...")
     seed(airflow, project, environment)
-    return environment, ports
+    return environment
 
 
 def seed(airflow: AirflowHome, project: Project, environment: dict[str, str]) -> None:
@@ -146,7 +148,8 @@ class Servers:
             self._wait(partial(self.api.healthy, name.replace("-", "_")), name)
         say("Airflow is reading the DAGs ...")
         password = self.airflow.passwords()["admin"]
-        self._wait(lambda: self.api.knows(DAG, "admin", password), "dag-processor")
+        for dag in (dag for dag in DAGS if (self.airflow.dags / f"{dag}.py").is_file()):
+            self._wait(partial(self.api.knows, dag, "admin", password), "dag-processor")
 
     def _start(self, name: str) -> None:
         log = self.airflow.logs / f"{name}.log"
@@ -197,7 +200,10 @@ def welcome(console: Console, airflow: AirflowHome, api: Api) -> None:
     console.print(f"\n[bold]Airflow runs:[/bold] {api.url}")
     console.print(f"  users      {', '.join(airflow.passwords())}; their passwords are in {shown}")
     console.print(f"  next click {api.url}/dags/{DAG} and there [bold]Trigger[/bold]")
-    console.print("  then       contract_sync keeps both sides in step by itself, conflict_review asks about conflicts")
+    console.print(
+        "  then       contract_sync keeps both sides in step by itself, conflict_review asks about conflicts,"
+    )
+    console.print("             bw_aggregation brings the warehouse up to date when something changed")
     console.print(f"  logs       {os.path.relpath(airflow.logs)}")
     for file, why in api.import_errors("admin", airflow.passwords()["admin"]).items():
         console.print(f"  [red]{file} cannot be read:[/red] {why.strip().splitlines()[-1]}")

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import queue
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +23,7 @@ from isthmus.levels.summary import summary
 from isthmus.store import server, store_url
 from isthmus.store.place import Place
 from monitor import grounds
-from monitor.airflow_home import ROOT, AirflowHome, metadata_url
+from monitor.airflow_home import ROOT, AirflowHome, child_environment, metadata_url
 from monitor.runner import Runner
 from tests.conftest import FAST, new_home, remove_home
 from tests.flows.both_ways import synchronize
@@ -36,16 +39,16 @@ class Ground:
     connections: dict[str, str]
 
 
-@pytest.fixture(scope="session")
-def ground() -> Iterator[Ground]:
-    """A project with everything in it; the session's environment points to it."""
+@contextmanager
+def grounded() -> Iterator[Ground]:
+    """Make a project with everything in it; the environment points to it for so long."""
     folder = new_home()
     (folder / "isthmus.yaml").write_text((ROOT / "isthmus.yaml").read_text(encoding="utf-8"), encoding="utf-8")
     shutil.copytree(ROOT / "mappings", folder / "mappings")
     synchronize(folder / "mappings")
     (folder / "tests" / "data").mkdir(parents=True)
     (folder / "tests" / "data" / "nem12").symlink_to(ROOT / "tests" / "data" / "nem12")
-    for name in ("dags", "quality"):
+    for name in ("dags", "quality", "warehouse"):
         (folder / name).symlink_to(ROOT / name)
     place = Place(folder / ".isthmus" / "store")
     place.write("local.conf", FAST)
@@ -62,6 +65,13 @@ def ground() -> Iterator[Ground]:
         del os.environ["ISTHMUS_HOME"]
         os.environ.update(kept)
         remove_home(folder)
+
+
+@pytest.fixture(scope="session")
+def ground() -> Iterator[Ground]:
+    """The project that Airflow's tests share."""
+    with grounded() as found:
+        yield found
 
 
 @dataclass(frozen=True)
@@ -117,7 +127,7 @@ def asked(statement: Any, *values: Any) -> list[tuple[Any, ...]]:
 def airflow(ground: Ground) -> Iterator[Airflow]:
     """Airflow, ready to run the DAG in one process."""
     with Runner.start(AirflowHome.of_project()) as runner:
-        runner.prepare({"isu": 4, "nem": 4}, ground.connections)
+        runner.prepare({"isu": 4, "crm": 4, "nem": 4, "tel": 4}, ground.connections)
         runner.wait_ready()
         yield Airflow(runner)
 
@@ -126,3 +136,29 @@ def airflow(ground: Ground) -> Iterator[Airflow]:
 def first(airflow: Airflow) -> Ended:
     """The first full download, through the DAG."""
     return airflow.run(at="2026-01-01T00:00:00+00:00")
+
+
+@contextmanager
+def launched(ground: Ground) -> Iterator[tuple[subprocess.Popen[str], Path]]:
+    """Run `isthmus up` until the caller is done; what it prints goes into a file."""
+    said = ground.folder / "up.log"
+    with said.open("w", encoding="utf-8") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "isthmus.cli", "up", "--for", "300"],
+            env=child_environment({"ISTHMUS_HOME": str(ground.folder)}), stdout=out, stderr=out, text=True,
+        )  # fmt: skip
+    try:
+        wait(lambda: "Ctrl-C stops" in said.read_text(encoding="utf-8") or process.poll() is not None, 180)
+        assert process.poll() is None, said.read_text(encoding="utf-8")
+        yield process, said
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def wait(condition: object, seconds: float) -> None:
+    """Wait for a condition; fails when it does not come true."""
+    deadline = time.monotonic() + seconds
+    while not (callable(condition) and condition()):
+        assert time.monotonic() < deadline, f"nothing after {seconds} s"
+        time.sleep(0.5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -37,7 +38,7 @@ print(json.dumps({"errors": bag.import_errors, "dags": dags, "tasks": tasks, "he
 def read(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What Airflow finds in dags/, in a project without a store; the outline is kept from an earlier parse."""
     home = tmp_path_factory.mktemp("project")
-    for name in ("isthmus.yaml", "mappings"):
+    for name in ("isthmus.yaml", "mappings", "warehouse"):
         (home / name).symlink_to(ROOT / name)
     said: dict[str, Any] = {}
     for _ in range(2):
@@ -102,3 +103,19 @@ def test_dags_have_tags_a_form_and_a_page_of_documentation(read: dict[str, Any])
     assert set(dag["params"]) == {"scenario", "mode", "objects", "key_from", "key_to", "package_rows"}
     assert "reconcile" in dag["doc"]
     assert dag["runs"] == 1
+
+
+def test_the_aggregation_is_woken_by_what_was_published_and_runs_one_at_a_time(read: dict[str, Any]) -> None:
+    dag = read["dags"]["bw_aggregation"]
+    assert dag["runs"] == 1
+    assert set(dag["params"]) == {"scenario", "stores", "mode", "month", "verify"}
+
+
+def test_every_system_delivers_from_its_own_pool_before_anything_is_checked(read: dict[str, Any]) -> None:
+    tasks = {task["id"]: task for task in read["tasks"] if task["dag"] == "bw_aggregation"}
+    pools = {name: tasks[name]["pool"] for name in ("extract_isu", "extract_crm", "pick_up_tel")}
+    assert pools == {"extract_isu": "isu", "extract_crm": "crm", "pick_up_tel": "tel"}
+    assert set(tasks["check"]["upstream"]) == set(pools)
+    order = ["check", "activate", "roll_up", "verify", "publish", "compress"]
+    for before, after in itertools.pairwise(order):
+        assert tasks[after]["upstream"] == [before]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ import pytest
 from isthmus.errors import ConfigError
 from landscape.manifest import Manifest
 from monitor import grounds
-from monitor.airflow_home import AirflowHome, child_environment, free_port
+from monitor.airflow_home import AirflowHome, child_environment
+from monitor.ports import held_ports, hold_port
 
 OURS = "postgresql://isthmus_engine:secret@127.0.0.1:1/isthmus"
 
@@ -76,11 +78,18 @@ def test_secrets_are_long_enough_and_kept(project: Path) -> None:
 
 
 def test_a_port_in_use_is_passed_over() -> None:
-    with socket.socket() as taken:
+    with socket.socket() as taken, ExitStack() as locks:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         busy = taken.getsockname()[1]
-        assert free_port([busy, busy + 1]) == busy + 1
+        assert hold_port(range(busy, busy + 50), locks) > busy
+
+
+def test_two_launchers_that_start_together_get_different_ports(tmp_path: Path) -> None:
+    with held_ports(tmp_path / "mine.json") as mine, held_ports(tmp_path / "theirs.json") as theirs:
+        assert not set(mine.values()) & set(theirs.values())
+    with held_ports(tmp_path / "theirs.json") as again:
+        assert again == theirs
 
 
 def test_children_may_write_bytecode(monkeypatch: pytest.MonkeyPatch) -> None:

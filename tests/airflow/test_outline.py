@@ -37,7 +37,7 @@ def test_an_outline_is_kept_until_a_file_changes(project: Path) -> None:
     kept.write_text(json.dumps(said), encoding="utf-8")
     assert outline(project).scenario == "from the cache"
     file = project / "isthmus.yaml"
-    file.write_text(file.read_text(encoding="utf-8").replace("20000", "10000"), encoding="utf-8")
+    file.write_text(file.read_text(encoding="utf-8").replace("15000", "10000"), encoding="utf-8")
     assert (outline(project).scenario, outline(project).package_rows) == ("single_with_devices", 10_000)
 
 
