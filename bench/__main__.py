@@ -142,6 +142,19 @@ def delta(contracts: Contracts = 100_000, rows: int = 10_000, pairs: Pairs = 5) 
         show("delta", f"### Delta, {contracts:,} contracts\n\n" + report.table(lines), {"warm": warm, "cold": cold})
 
 
+@app.command("airflow")
+def through_airflow(contracts: Contracts = 100_000, rows: int = 10_000, pairs: Pairs = 5) -> None:
+    """Measure a delta through the real Airflow: from the commit in IS-U to the moment when CRM shows every row."""
+    from bench import airflow
+
+    with running():
+        found = airflow.run(contracts, rows, pairs)
+        lines = [report.line(f"{rows:,} contracts through Airflow", found, rows)]
+        runs = measure.spread([cost.said["run"] for cost in found])
+        text = f"### Through Airflow, {contracts:,} contracts\n\n{report.table(lines)}\nThe DAG's run took {runs} s.\n"
+        show("airflow", text, {"airflow": found})
+
+
 @app.command()
 def errors(contracts: Contracts = 100_000, pairs: Pairs = 5) -> None:
     """Measure what one bad row in a block of 65,536 costs."""
@@ -197,6 +210,24 @@ def sync(contracts: Sizes = None, changes: int = 10_000, rounds: int = 3) -> Non
         costs = {f"{size}": [first for first, _ in pairs] for size, pairs in found.items()}
         text += "\n" + report.load_of([cost for runs in costs.values() for cost in runs]) + "\n"
         show("sync", text, costs)
+
+
+@app.command()
+def warehouse(
+    lines: Annotated[list[int] | None, typer.Option(help="Billing lines; may be given repeatedly.")] = None,
+    dbt: Annotated[bool, typer.Option(help="Run dbt beside it, in the same run.")] = True,
+) -> None:
+    """Measure the warehouse: initial load, deltas, questions, compression, and dbt doing the same."""
+    from bench import warehouse as house
+
+    with running():
+        found = []
+        for count in lines or [1_000_000, 10_000_000]:
+            console.print(f"{count:,} lines")
+            found.append(house.run(count, dbt=dbt, say=console.print))
+        file = report.keep("warehouse", house.table(found), {})
+        typer.echo(house.table(found))
+        typer.echo(f"kept in {file}")
 
 
 @app.command()

@@ -11,14 +11,26 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import text
+
+from bench.measure import cpu
+
+if TYPE_CHECKING:
+    from isthmus.ledger import Ledger
 
 
 @dataclass
 class Prices:
-    """Seconds spent in calls, by what they are for; a call inside another one counts for the outer alone."""
+    """Seconds spent in calls, by what they are for; a call inside another one counts for the outer alone.
+
+    Calls run beside each other and wait for a core, so their seconds are more than they add to a run; `cpu` is what
+    their threads computed.
+    """
 
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    cpu: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     calls: Counter[str] = field(default_factory=Counter)
     depth: dict[int, int] = field(default_factory=dict)
 
@@ -31,13 +43,14 @@ class Prices:
         def timed(*args: Any, **named: Any) -> Any:
             thread = threading.get_ident()
             self.depth[thread] = self.depth.get(thread, 0) + 1
-            began = time.perf_counter()
+            began, computed = time.perf_counter(), time.thread_time()
             try:
                 return inner(*args, **named)
             finally:
                 self.depth[thread] -= 1
                 if not self.depth[thread]:
                     self.seconds[label] += time.perf_counter() - began
+                    self.cpu[label] += time.thread_time() - computed
                     self.calls[label] += 1
 
         replace_everywhere(inner, timed, owner, name)
@@ -96,11 +109,18 @@ def replace_everywhere(inner: Callable[..., Any], timed: Callable[..., Any], own
             setattr(module, name, timed)
 
 
+def server_cpu(ledger: Ledger) -> float:
+    """Return the CPU seconds of the ledger's sessions, as far as the pool still holds them."""
+    sessions = text("SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND backend_type ~ '^client'")
+    with ledger.database.transaction() as connection:
+        return cpu(list(connection.scalars(sessions)), 0)
+
+
 def load(said: dict[str, Any]) -> dict[str, Any]:
     """Run the initial download; `approve` lets mass changes pass, `gate` names the gate ("off" for none)."""
     from isthmus.levels import download as levels
-    from isthmus.levels import replicate
-    from isthmus.levels.replicate import Tally
+    from isthmus.levels import limits
+    from isthmus.levels.worker import Tally
     from isthmus.mapping.spec import Flow
 
     prices = Prices()
@@ -112,8 +132,8 @@ def load(said: dict[str, Any]) -> dict[str, Any]:
         counts: dict[str, dict[str, int]] = {}
         for flow in desk.flows(objects) if said.get("approve") else ():
             name = f"{flow.object}.{flow.source}.{flow.target}"
-            desk.ledger.approvals.ask(run, name, replicate.MASS_CHANGE, 1.0)
-            desk.ledger.approvals.approve(run, name, replicate.MASS_CHANGE, by="bench")
+            desk.ledger.approvals.ask(run, name, limits.MASS_CHANGE, 1.0)
+            desk.ledger.approvals.approve(run, name, limits.MASS_CHANGE, by="bench")
         ends = [time.perf_counter()]
 
         def done(flow: Flow, tally: Tally) -> None:
@@ -122,6 +142,8 @@ def load(said: dict[str, Any]) -> dict[str, Any]:
 
         levels.carry_flows(desk, desk.flows(objects), run, done=done)
         desk.ledger.runs.finish(run, "done", {})
+        computed = {"ledger client": sum(prices.cpu[name] for name in prices.cpu if name.startswith("ledger"))}
+        computed["ledger server"] = server_cpu(desk.ledger)
         verdicts = {}
         if said.get("reconcile"):
             for flow in desk.flows(objects):
@@ -129,7 +151,8 @@ def load(said: dict[str, Any]) -> dict[str, Any]:
                 found = levels.reconcile_flow(desk, flow, run)
                 verdicts[flow.object] = [found.agrees, round(time.perf_counter() - began, 3)]
     seconds = {name: round(value, 3) for name, value in sorted(prices.seconds.items())}
-    return {"took": took, "counts": counts, "prices": seconds, "calls": dict(prices.calls), "verdicts": verdicts}
+    calls = dict(prices.calls)
+    return {"took": took, "counts": counts, "prices": seconds, "calls": calls, "cpu": computed, "verdicts": verdicts}
 
 
 def delta(said: dict[str, Any]) -> dict[str, Any]:

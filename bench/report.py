@@ -67,6 +67,9 @@ def prices(costs: Sequence[Cost], base: float) -> str:
     lines.append(
         f"| **ledger in sum** (target 0.3) | {measure.median(ledger):.2f} | {measure.median(ledger) / base:.2f} |"
     )
+    for name in ("ledger client", "ledger server"):
+        took = measure.median([cost.said["cpu"][name] for cost in costs])
+        lines.append(f"| CPU of the {name} | {took:.2f} | {took / base:.2f} |")
     return "\n".join(lines) + "\n"
 
 

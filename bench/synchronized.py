@@ -166,6 +166,12 @@ def change(names: dict[str, str], contracts: int, changes: int, word: str) -> Ch
     return made
 
 
+def change_texts(names: dict[str, str], contracts: int, count: int, word: str) -> None:
+    """Give some contracts of IS-U another text, in one transaction."""
+    with psycopg.connect(server.url(names["isu"])) as isu:
+        _isu(isu, _picked(isu, contracts, count, word), f"vbez = left('Back {word} ' || right(v.a, 6), 35)")
+
+
 def touch(names: dict[str, str], contracts: int, count: int, word: str) -> list[str]:
     """Let people save some contracts of IS-U as they were."""
     with psycopg.connect(server.url(names["isu"])) as isu:

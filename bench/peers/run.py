@@ -20,20 +20,20 @@ VENV = server.FOLDER.parent / "bench-venv"
 TABLES = ("crmd_orderadm_h", "crmd_orderadm_i", "crmd_isuexta4", "crm_jest")
 
 
-def environment() -> Path:
-    """Return the Python of the peers' environment, built when the lock has changed."""
-    python, stamp = VENV / "bin" / "python", VENV / "built-from"
-    if not stamp.is_file() or stamp.read_text() != LOCK.read_text():
+def environment(lock: Path = LOCK, venv: Path = VENV) -> Path:
+    """Return the Python of an environment of peers, built when its lock has changed."""
+    python, stamp = venv / "bin" / "python", venv / "built-from"
+    if not stamp.is_file() or stamp.read_text() != lock.read_text():
         uv = [sys.executable, "-m", "uv"]
         told = dict(os.environ)
         exports = subprocess.run(
             [sys.executable, str(server.ROOT / ".ci" / "pip_settings.py")], capture_output=True, text=True, check=True
         ).stdout
         script = f'{exports}\nexec "$@"'
-        install = ["pip", "install", "-q", "--require-hashes", "--python", str(python), "-r", str(LOCK)]
-        for command in (["venv", "-q", "--clear", "--python", sys.executable, str(VENV)], install):
+        install = ["pip", "install", "-q", "--require-hashes", "--python", str(python), "-r", str(lock)]
+        for command in (["venv", "-q", "--clear", "--python", sys.executable, str(venv)], install):
             subprocess.run(["/bin/sh", "-c", script, "sh", *uv, *command], env=told, check=True)
-        stamp.write_text(LOCK.read_text())
+        stamp.write_text(lock.read_text())
     return python
 
 
