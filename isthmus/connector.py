@@ -50,11 +50,14 @@ class Table:
     name: str
     columns: tuple[Column, ...]
     key: tuple[str, ...]
+    _named: Mapping[str, Column] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_named", {column.name.casefold(): column for column in self.columns})
 
     def column(self, name: str) -> Column | None:
         """Return the column of that name, whatever its case, or None."""
-        wanted = name.casefold()
-        return next((column for column in self.columns if column.name.casefold() == wanted), None)
+        return self._named.get(name.casefold())
 
 
 # --- what is asked of it ------------------------------------------------------------------------------------------

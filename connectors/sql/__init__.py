@@ -47,6 +47,7 @@ class PostgresConnector:
         self.client = PostgresClient(settings)
         self.catalogue = describe.Catalogue(lambda table: describe.postgres_shape(self.client, table))
         self._writer = Writer(self.client, self.catalogue)
+        self._journal_found = False
 
     def capabilities(self) -> Capabilities:
         """Say what the database can do; whether it keeps a journal is looked up there."""
@@ -139,11 +140,12 @@ class PostgresConnector:
     def _journal(self) -> bool:
         if self.settings.journal == "none":
             return False
-        with self.client.speaking() as session:
-            found = journal.installed(session)
-        if not found and self.settings.journal == "schema":
+        if not self._journal_found:
+            with self.client.speaking() as session:
+                self._journal_found = journal.installed(session)
+        if not self._journal_found and self.settings.journal == "schema":
             raise journal.missing(self.settings)
-        return found
+        return self._journal_found
 
     def _watched(self, watched: Sequence[Watched]) -> list[tuple[Watched, statement.Resolved]]:
         return [(table, self._resolved(table.query)) for table in watched]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -11,13 +13,14 @@ import pgpq
 import psycopg
 import pyarrow as pa
 from psycopg import sql
-from sqlalchemy import Connection, Engine, create_engine, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, InvalidatePoolError, OperationalError
 
 from isthmus.errors import ConfigError, SystemUnavailable
 
 Clock = Callable[[], datetime]
 OLDEST_SERVER = 150000
+IDLE_SECONDS = 1.0  # a session idle for longer is asked whether it lives
 
 
 def utc_now() -> datetime:
@@ -35,14 +38,34 @@ def connect(url: str) -> Engine:
         ) from error
     if parsed.get_backend_name() not in ("postgresql", "postgres"):
         raise ConfigError(f"the ledger lives in PostgreSQL 15 or newer; the URL names {parsed.get_backend_name()}")
-    return create_engine(
+    engine = create_engine(
         parsed.set(drivername="postgresql+psycopg"),
         pool_size=4,
         max_overflow=8,
-        pool_pre_ping=True,
         # Plans must see the arrays they are run with: their length decides between index and hash join.
         connect_args={"prepare_threshold": None, "application_name": "isthmus ledger", "options": "-c jit=off"},
     )
+    _ask_the_idle(engine)
+    return engine
+
+
+def _ask_the_idle(engine: Engine) -> None:
+    """Have a session that was idle for a while asked whether its server still answers, and replaced if not.
+
+    SQLAlchemy's own pre-ping asks before every transaction: a quarter of all statements of a small load.
+    """
+
+    @event.listens_for(engine, "checkin")
+    def put_back(session: Any, record: Any) -> None:
+        record.info["idle_since"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def taken(session: Any, record: Any, _: Any) -> None:
+        if time.monotonic() - record.info.get("idle_since", math.inf) > IDLE_SECONDS:
+            try:
+                engine.dialect.do_ping(session)
+            except psycopg.Error as error:
+                raise InvalidatePoolError from error
 
 
 class Database:

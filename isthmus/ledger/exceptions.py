@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
@@ -124,9 +124,14 @@ class Exceptions:
             rows = connection.execute(summed.order_by(func.count().desc(), *by))
             return [Reason(**row._mapping) for row in rows]
 
-    def waiting(self, flow: str) -> Sequence[Reason]:
-        """Count a flow's parked rows by what they wait for, the most frequent first."""
-        return [reason for reason in self.counts(flow=flow) if reason.kind == "parked"]
+    def waited_for(self) -> Mapping[str, set[str]]:
+        """Return by flow the objects that parked rows wait for."""
+        held = select(X.flow, X.waits_object).where(X.state != "resolved", X.kind == "parked").distinct()
+        found: dict[str, set[str]] = {}
+        with self._database.transaction() as connection:
+            for flow, parent in connection.execute(held):
+                found.setdefault(flow, set()).add(parent)
+        return found
 
     def parked_before(self, flow: str, before: datetime) -> int:
         """Count a flow's rows that are parked since before a time."""

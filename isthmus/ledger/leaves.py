@@ -93,8 +93,12 @@ def leaf(name: str) -> sql.Identifier:
 
 
 def has(connection: Connection, name: str) -> bool:
-    """Say whether a table or index of that name is in the ledger."""
-    return connection.scalar(text("SELECT to_regclass('ledger.' || :name)"), {"name": name}) is not None
+    """Say whether a table or index of that name is in the ledger; a session asks until it is, for nobody drops one."""
+    there: set[str] = connection.info.setdefault("leaves", set())
+    asked = text("SELECT to_regclass('ledger.' || :name)")
+    if name not in there and connection.scalar(asked, {"name": name}) is not None:
+        there.add(name)
+    return name in there
 
 
 def is_indexed(connection: Connection, name: str) -> bool:

@@ -222,9 +222,9 @@ def release_children(desk: Desk, parent: Flow, run: str) -> None:
 
     A flow that is still loading sees to its own.
     """
-    came = {parent.object}
+    came, waited_for = {parent.object}, desk.ledger.exceptions.waited_for()
     for flow in desk.flows():
-        waits = came & {reason.waits_object for reason in desk.ledger.exceptions.waiting(flow_name(flow))}
+        waits = came & waited_for.get(flow_name(flow), set())
         if waits and flow != parent and desk.ledger.flows.state(flow_name(flow)).state == "loaded":
             release_flow(desk, flow, run)
             came.add(flow.object)

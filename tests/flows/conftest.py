@@ -35,7 +35,7 @@ def copies(store: Place) -> Iterator[Copies]:
             for part, url in urls.items():
                 name, source = f"flows_{uuid.uuid4().hex[:10]}_{part}", urlsplit(url).path[1:]
                 made.append(name)
-                copied = sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {}").format(
+                copied = sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {} STRATEGY FILE_COPY").format(
                     *map(sql.Identifier, (name, source, urlsplit(url).username or ""))
                 )
                 admin.execute(copied)

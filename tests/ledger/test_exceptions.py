@@ -82,7 +82,7 @@ def test_counts_are_by_reason_the_most_frequent_first(ledger: Ledger, run: Run) 
     ledger.exceptions.put("contract", bad, run.id)
     counted = [(reason.kind, reason.code, reason.waits_object, reason.rows) for reason in ledger.exceptions.counts()]
     assert counted == [("parked", "no parent", "account", 2), ("rejected", "date", None, 1)]
-    assert [reason.rows for reason in ledger.exceptions.waiting("contract")] == [2]
+    assert ledger.exceptions.waited_for() == {"contract": {"account"}}
     assert ledger.exceptions.counts(run="another") == []
 
 
