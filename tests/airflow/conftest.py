@@ -139,8 +139,8 @@ def first(airflow: Airflow) -> Ended:
 
 
 @contextmanager
-def launched(ground: Ground) -> Iterator[tuple[subprocess.Popen[str], Path]]:
-    """Run `isthmus up` until the caller is done; what it prints goes into a file."""
+def begun(ground: Ground) -> Iterator[tuple[subprocess.Popen[str], Path]]:
+    """Begin `isthmus up` and end it when the caller is done; what it prints goes into a file."""
     said = ground.folder / "up.log"
     with said.open("w", encoding="utf-8") as out:
         process = subprocess.Popen(
@@ -148,12 +148,19 @@ def launched(ground: Ground) -> Iterator[tuple[subprocess.Popen[str], Path]]:
             env=child_environment({"ISTHMUS_HOME": str(ground.folder)}), stdout=out, stderr=out, text=True,
         )  # fmt: skip
     try:
-        wait(lambda: "Ctrl-C stops" in said.read_text(encoding="utf-8") or process.poll() is not None, 180)
-        assert process.poll() is None, said.read_text(encoding="utf-8")
         yield process, said
     finally:
         process.terminate()
         process.wait(60)
+
+
+@contextmanager
+def launched(ground: Ground) -> Iterator[tuple[subprocess.Popen[str], Path]]:
+    """Run `isthmus up` until the caller is done; it has said that it runs."""
+    with begun(ground) as (process, said):
+        wait(lambda: "Ctrl-C stops" in said.read_text(encoding="utf-8") or process.poll() is not None, 180)
+        assert process.poll() is None, said.read_text(encoding="utf-8")
+        yield process, said
 
 
 def wait(condition: object, seconds: float) -> None:
