@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -212,13 +210,6 @@ gate: off
     patch.setenv("ISTHMUS_DATABASE_URL", urls["ledger"])
     patch.setenv("ISTHMUS_HOME", str(folder))
     yield House(folder, urls, journal, manifest, HandClock(like.clock.time if like else MORNING))
-
-
-def loader(run: str, *objects: str, failpoint: str = "") -> subprocess.Popen[bytes]:
-    """Start a process that loads objects of this house; it dies at a fail point if one is named."""
-    more = {"ISTHMUS_FAILPOINT": failpoint} if failpoint else {}
-    command = [sys.executable, "-m", "tests.flows.loader", run, *objects]
-    return subprocess.Popen(command, cwd=ROOT, env={**os.environ, **more}, stderr=subprocess.PIPE)
 
 
 def edit(house: House, file: str, old: str, new: str) -> Path:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import random
 import signal
-import subprocess
 
 import pytest
 
 from isthmus.levels import failpoint
 from isthmus.levels.line import UNDER_WAY
 from tests.flows.conftest import Build
-from tests.flows.house import NUMBERS, OBJECTS, House, loader
+from tests.flows.forked import loading
+from tests.flows.house import NUMBERS, OBJECTS, House
 
 PARENTS = OBJECTS[:-1]
 POINTS = ("after claim", "after read", "before write", "after write", "after confirm")
+MOMENTS = 1.5  # seconds within which a load of everything is killed; undisturbed it takes longer
 IN_HAND = 2 + UNDER_WAY  # packages a killed load held: one confirmed, one written, and those under way behind them
 
 
@@ -48,9 +49,9 @@ def test_every_fail_point_is_tried() -> None:
 def test_killed_between_the_transactions_it_converges(build: Build, point: str, journal: str, defects: bool) -> None:
     due = build(journal, defects, OBJECTS).content(NUMBERS)
     house = build(journal, defects, PARENTS)
-    process = loader("killed", "contract", failpoint=f"{point}:2")
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == -signal.SIGKILL, said.decode()
+    process = loading("killed", "contract", failpoint=f"{point}:2")
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
     before = confirmed(house)
     house.load(["contract"], run="killed")
     assert house.content(NUMBERS) == due
@@ -69,15 +70,13 @@ def test_killed_at_random_moments_it_converges(build: Build, journal: str) -> No
     moments = random.Random(journal)
     kills = 0
     for _ in range(3):
-        process = loader("killed", *OBJECTS)
-        try:
-            process.communicate(timeout=1 + 2.5 * moments.random())
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
-            kills += 1
-        else:
+        process = loading("killed", *OBJECTS)
+        process.join(MOMENTS * moments.random())
+        if process.exitcode is not None:
             break
+        process.kill()
+        process.join()
+        kills += 1
     # a process may have been killed between its last word to the ledger and its end
     if house.ask("ledger", "SELECT state FROM ledger.runs WHERE id = 'killed'") != [("done",)]:
         house.load(run="killed")

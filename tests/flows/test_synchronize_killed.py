@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 
 import pytest
 
 from tests.flows.both_ways import both_ways, marry, persons, sync
 from tests.flows.conftest import Build
-from tests.flows.house import ROOT, House
+from tests.flows.forked import synchronizing
+from tests.flows.house import House
 from tests.sim.faults import boundaries
 
 OBJECT = "business_partner"
 NAMES = "SELECT partner, name_last, name_first FROM but000 WHERE type = '1' ORDER BY partner"
 
 
-def synchronizer(house: House, failpoint: str = "") -> int:
-    """Run a process that keeps partners in step; it dies at a fail point if one is named. Returns how it ended."""
-    more = {"ISTHMUS_FAILPOINT": failpoint} if failpoint else {}
-    command = [sys.executable, "-m", "tests.flows.synchronizer", house.clock().isoformat(), OBJECT]
-    done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, **more}, stderr=subprocess.PIPE, timeout=120, check=False
-    )
-    assert done.returncode in (0, -signal.SIGKILL), done.stderr.decode()
-    return done.returncode
+def synchronizer(house: House, failpoint: str = "") -> int | None:
+    """Keep partners in step in a process that dies at a fail point if one is named. Returns how it ended."""
+    process = synchronizing(house.clock(), OBJECT, failpoint=failpoint)
+    process.join(120)
+    return process.exitcode
 
 
 def writes(house: House) -> list[tuple[object, ...]]:
@@ -41,7 +35,7 @@ def test_killed_anywhere_and_begun_again_it_converges(build: Build, journal: str
     house.load((OBJECT,))
     people = persons(house, 3 * len(boundaries()))
     house.clock.forward(days=1)
-    assert synchronizer(house) == 0
+    sync(house, OBJECT)
     for place, point in enumerate(boundaries()):
         house.clock.forward(days=1)
         ours, theirs, both = people[3 * place : 3 * place + 3]
@@ -58,7 +52,7 @@ def test_killed_anywhere_and_begun_again_it_converges(build: Build, journal: str
         held = house.ask("ledger", "SELECT source_value, target_value FROM ledger.conflicts WHERE state = 'open'")
         assert sorted(held) == sorted((f"One{n}", f"Other{n}") for n in range(place + 1)), point
     house.clock.forward(minutes=10)
-    assert synchronizer(house) == 0
+    sync(house, OBJECT)
     before = writes(house)
     house.clock.forward(minutes=10)
     assert synchronizer(house) == 0
