@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -73,6 +73,15 @@ def journal(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Try both journals, but where a module says with which ones its tests are worth their time."""
+    for item in list(items):
+        called = getattr(item, "callspec", None)
+        worth = getattr(getattr(item, "module", None), "JOURNALS", None)
+        if called and worth and called.params.get("journal", worth[0]) not in worth:
+            items.remove(item)
+
+
 Build = Callable[..., House]
 Begin = Callable[[House], object]
 
@@ -117,20 +126,19 @@ def build(
     store: Place,
 ) -> Iterator[Build]:
     """Make houses of a test's own: `begin` is what happened in it first, `loaded` what came across then."""
-    open_houses: list[AbstractContextManager[House]] = []
     names: list[str] = []
+    with ExitStack() as open_houses:
 
-    def make(
-        journal: str = "schema", defects: bool = True, loaded: tuple[str, ...] = (), begin: Begin | None = None
-    ) -> House:
-        like = templates(journal, defects, loaded, begin)
-        own = copies(like.urls)
-        names.extend(urlsplit(url).path[1:] for url in own.values())
-        opened = household(tmp_path / f"house{len(open_houses)}", own, journal, like.manifest, monkeypatch, like)
-        open_houses.append(opened)
-        return opened.__enter__()
+        def make(
+            journal: str = "schema", defects: bool = True, loaded: tuple[str, ...] = (), begin: Begin | None = None
+        ) -> House:
+            like = templates(journal, defects, loaded, begin)
+            own = copies(like.urls)
+            names.extend(urlsplit(url).path[1:] for url in own.values())
+            folder = tmp_path / f"house{len(names)}"
+            return open_houses.enter_context(household(folder, own, journal, like.manifest, monkeypatch, like))
 
-    yield make
+        yield make
     for name in names:
         drop_database(name, place=store)
 

@@ -63,22 +63,29 @@ class House:
     journal: str
     manifest: Manifest = field(repr=False)
     clock: HandClock = field(default_factory=HandClock)
+    sessions: dict[str, psycopg.Connection[Any]] = field(default_factory=dict, repr=False)
 
     @property
     def project(self) -> Project:
         return Project.load(self.folder)
 
     def ask(self, system: str, statement: str, *values: Any) -> Rows:
-        with psycopg.connect(self.urls[system]) as connection:
-            return connection.execute(statement, values).fetchall()
+        return self.session(system).execute(statement, values).fetchall()
 
     def one(self, system: str, statement: str, *values: Any) -> Any:
         (row,) = self.ask(system, statement, *values)
         return row[0]
 
     def tell(self, system: str, statement: str, *values: Any) -> int:
-        with psycopg.connect(self.urls[system]) as connection:
+        with psycopg.connect(self.urls[system]) as connection:  # its end is when the server counts what it wrote
             return connection.execute(statement, values).rowcount
+
+    def session(self, system: str) -> psycopg.Connection[Any]:
+        """Return the session with a system that all questions of this house share, each in a transaction of its own."""
+        url = self.urls[system]
+        if url not in self.sessions or self.sessions[url].closed:
+            self.sessions[url] = psycopg.connect(url, autocommit=True)
+        return self.sessions[url]
 
     @contextmanager
     def desk(
@@ -159,9 +166,7 @@ class House:
         statement = (
             "SELECT relname, n_tup_ins, n_tup_upd, n_tup_del FROM pg_stat_user_tables WHERE schemaname = 'public'"
         )
-        with psycopg.connect(self.urls["crm"], autocommit=True) as connection:
-            connection.execute("SELECT pg_stat_clear_snapshot()")
-            return {row[0]: row[1:] for row in connection.execute(statement).fetchall()}
+        return {row[0]: row[1:] for row in self.ask("crm", statement)}
 
     def move(self, system: str, url: str) -> None:
         """Put another database in the place of a system."""
@@ -209,7 +214,12 @@ gate: off
         patch.setenv(f"ISTHMUS_CONNECTION_{system.upper()}", urls[system])
     patch.setenv("ISTHMUS_DATABASE_URL", urls["ledger"])
     patch.setenv("ISTHMUS_HOME", str(folder))
-    yield House(folder, urls, journal, manifest, HandClock(like.clock.time if like else MORNING))
+    house = House(folder, urls, journal, manifest, HandClock(like.clock.time if like else MORNING))
+    try:
+        yield house
+    finally:
+        for session in house.sessions.values():
+            session.close()
 
 
 def edit(house: House, file: str, old: str, new: str) -> Path:
