@@ -96,6 +96,7 @@ def _views_are_told_apart(scope: Scope) -> None:
     warehouse = scope.warehouse
     taken = {name: "a view that every warehouse has" for name in OWN_VIEWS}
     taken |= {f"{name}_named": f'the view of "{name}" with its texts' for name in warehouse.cubes}
+    taken |= {f"{name}_facts": f'the view of the facts of "{name}"' for name in warehouse.cubes}
     taken |= {f"{name}_history": f'the history of "{name}"' for name in warehouse.dimensions}
     for what, named in (("store", warehouse.stores), ("dimension", warehouse.dimensions), ("cube", warehouse.cubes)):
         for name, item in named.items():

@@ -98,7 +98,8 @@ def cube_page(catalogue: Catalogue, warehouse: Warehouse, cube: Cube, speaks: Ma
     ]
     parts = [
         cube.about,
-        f"View `analysis.{cube.name}`. One row for each combination of: {grain}.",
+        f"View `analysis.{cube.name}`. One row for each combination of: {grain}. "
+        f"`analysis.{cube.name}_facts` has the same sums in more rows, and answers sooner where there are many cells.",
         "## Dimensions",
         _table(("dimension", "type", "meaning", "shared", "comes from"), shown),
         "## Figures",

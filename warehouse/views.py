@@ -8,7 +8,7 @@ from warehouse.spec import Warehouse
 from warehouse.view import View
 from warehouse.views_balance import balance_views, distinct_views
 from warehouse.views_control import control_views
-from warehouse.views_cube import cube_view, named_view
+from warehouse.views_cube import cube_view, facts_view, named_view
 from warehouse.views_dimension import dimension_name, dimension_views, store_view
 
 __all__ = ["View", "views"]
@@ -27,6 +27,7 @@ def _all(warehouse: Warehouse) -> Iterator[View]:
         yield from dimension_views(warehouse, dimension)
     for cube in warehouse.cubes.values():
         yield cube_view(warehouse, cube)
+        yield facts_view(warehouse, cube)
         named = named_view(warehouse, cube, lambda name: dimension_name(warehouse, name))
         yield from (named,) if named else ()
         yield from balance_views(warehouse, cube)

@@ -28,6 +28,21 @@ def cube_view(warehouse: Warehouse, cube: Cube) -> View:
     return View(cube.name, f"SELECT {listed}\nFROM ({cells(cube)}) AS cells", about, columns | {"records": RECORDS})
 
 
+def facts_view(warehouse: Warehouse, cube: Cube) -> View:
+    """Return the view `analysis.<cube>_facts`: what the cube is added up from, without the adding up."""
+    columns = {item.name: dimension_meaning(cube, item.name, warehouse) for item in cube.dimensions}
+    columns |= {figure.name: figure_meaning(cube, figure.name) for figure in cube.figures}
+    dimensions = [f"{shown(quoted(item.name), item.type)} AS {quoted(item.name)}" for item in cube.dimensions]
+    listed = ", ".join([*dimensions, *(quoted(figure.name) for figure in cube.figures), "records"])
+    about = (
+        f"{cube.about} As rolled up: a cell may lie in several rows, which may cancel out. "
+        f"Sums are those of {cube.name}, in a fraction of the time where there are many cells. {FRESH}"
+    )
+    return View(
+        f"{cube.name}_facts", f"SELECT {listed}\nFROM ({rows(cube)}) AS facts", about, columns | {"records": RECORDS}
+    )
+
+
 def _calculated_meaning(item: Calculated) -> str:
     unit = f" Unit: {item.unit}." if item.unit else ""
     return f"{item.meaning.rstrip('.')}. {item.formula}; after grouping compute it anew from sums.{unit}".lstrip(". ")

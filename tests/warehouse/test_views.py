@@ -121,6 +121,18 @@ def test_a_cell_is_one_row_wherever_its_parts_lie(stage: Stage) -> None:
     assert stage.ask(asked) == [("P1", "energy", "EUR", Decimal("-33.33"), 1, 1)]  # the flat one is gone, not 0
 
 
+def test_facts_add_up_to_their_cube_wherever_its_parts_lie(stage: Stage) -> None:
+    asked = "SELECT partner, kind, currency, sum(net), sum(lines), sum(records) FROM analysis.{} GROUP BY 1, 2, 3"
+    kept = " HAVING sum(records) <> 0 ORDER BY 1, 2, 3"
+    stage.bring("line", "isu", [{**LINE, "seq": "2", "amount": Decimal("1.00")}, {**LINE, "document": "D3"}])
+    assert stage.ask("SELECT count(*) FROM analysis.lines_facts") > stage.ask("SELECT count(*) FROM analysis.lines")
+    assert stage.ask(asked.format("lines_facts") + kept) == stage.ask(asked.format("lines") + kept)
+    stage.later(days=30)
+    compress.compress(stage.connection, stage.warehouse, stage.now)
+    stage.bring("line", "isu", [{**LINE, "document": "D4"}])
+    assert stage.ask(asked.format("lines_facts") + kept) == stage.ask(asked.format("lines") + kept)
+
+
 def test_days_that_are_not_known_are_null_and_texts_a_sign(stocked: Stage) -> None:
     stocked.bring("line", "isu", [{**LINE, "document": "D4", "posted_on": None, "partner": "P7", "unit": None}])
     asked = "SELECT DISTINCT posting_month, unit FROM analysis.billing WHERE posting_month IS NULL"

@@ -4,8 +4,9 @@
 -- chart: heat x=posted_region y=current_region color=net
 WITH posted AS (
     SELECT region AS posted_region, customer, currency, sum(net) AS net
-    FROM analysis.customer_billing
+    FROM analysis.customer_billing_facts
     GROUP BY region, customer, currency
+    HAVING sum(records) <> 0
 )
 -- A customer stands once in each posted region and currency by now: to count rows is to count customers.
 SELECT posted_region, coalesce(customers.region, '#') AS current_region, currency,

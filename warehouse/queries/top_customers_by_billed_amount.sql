@@ -4,21 +4,32 @@
 -- parameter: top = 10 | how many
 -- unit: net = in currency, share = share
 -- chart: bar x=net y=customer
-WITH billed AS (
-    SELECT posting_year, customer, currency, sum(net) AS net
-    FROM analysis.customer_billing
-    WHERE posting_year = make_date(nullif(:year, '')::int, 1, 1) OR :year = ''
-    GROUP BY posting_year, customer, currency
+WITH billed AS MATERIALIZED (
+    SELECT customer, currency, sum(net) AS net
+    FROM analysis.customer_billing_facts
+    WHERE posting_year = coalesce(
+        make_date(nullif(:year, '')::int, 1, 1), (SELECT max(posting_year) FROM analysis.customer_billing_facts)
+    )
+    GROUP BY customer, currency
+    HAVING sum(records) <> 0
 ),
-ranked AS (
-    SELECT rank() OVER (PARTITION BY currency ORDER BY net DESC) AS place, customer, currency, net,
-        round(net / nullif(sum(net) OVER (PARTITION BY currency), 0), 4) AS share
-    FROM billed
-    WHERE posting_year = (SELECT max(posting_year) FROM billed)
+everything AS (
+    SELECT currency, sum(net) AS net FROM billed GROUP BY currency
+),
+best AS (
+    SELECT rank() OVER (PARTITION BY currency ORDER BY best.net DESC) AS place, customer, currency, best.net,
+        round(best.net / nullif(everything.net, 0), 4) AS share
+    FROM everything
+    CROSS JOIN LATERAL (
+        SELECT customer, net FROM billed
+        WHERE billed.currency = everything.currency
+        ORDER BY net DESC, customer
+        LIMIT :top::int
+    ) AS best
     ORDER BY place, customer
     LIMIT :top::int
 )
 SELECT place, customer, customers.kind, customers.segment, customers.region, currency, net, share
-FROM ranked
+FROM best
 LEFT JOIN analysis.customer AS customers ON customers.number = customer
 ORDER BY place, customer
