@@ -11,7 +11,6 @@ WITH billed AS MATERIALIZED (
         make_date(nullif(:year, '')::int, 1, 1), (SELECT max(posting_year) FROM analysis.customer_billing_facts)
     )
     GROUP BY customer, currency
-    HAVING sum(records) <> 0
 ),
 everything AS (
     SELECT currency, sum(net) AS net FROM billed GROUP BY currency
