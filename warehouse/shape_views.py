@@ -15,13 +15,16 @@ from warehouse.views import views
 from warehouse.views_control import publication_statements
 
 FUNCTION = f"{VIEWS}.publication"
-BUILT_UPON = f"""
-SELECT DISTINCT v.relname, n.nspname || '.' || t.relname
+Pair = tuple[str, str]  # a view and what it shows, each with its schema
+BUILT_UPON = """
+SELECT DISTINCT m.nspname || '.' || v.relname, n.nspname || '.' || t.relname
 FROM pg_rewrite AS r
-JOIN pg_class AS v ON v.oid = r.ev_class AND v.relnamespace = to_regnamespace('{VIEWS}')
+JOIN pg_class AS v ON v.oid = r.ev_class
+JOIN pg_namespace AS m ON m.oid = v.relnamespace
 JOIN pg_depend AS d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass
 JOIN pg_class AS t ON t.oid = d.refobjid AND t.oid <> v.oid
-JOIN pg_namespace AS n ON n.oid = t.relnamespace"""
+JOIN pg_namespace AS n ON n.oid = t.relnamespace
+ORDER BY 1, 2"""
 
 
 def view_hashes(warehouse: Warehouse) -> dict[tuple[str, str], str]:
@@ -43,8 +46,10 @@ def view_steps(
     yield from _called_alike(built)
     differ = {name for (_, name), hash_ in wanted.items() if applied.get(("view", name)) != hash_ or name not in stands}
     lost = {view.name for view in built if view.name in differ and set(stands.get(view.name, ())) - set(view.columns)}
-    dropped = _upon(connection, lost, moved) if lost or moved else set()
+    pairs = connection.execute(BUILT_UPON).fetchall() if lost or moved else []
+    dropped = _upon(pairs, lost, moved)
     if dropped:
+        yield from _upon_by_others(pairs, dropped, {name for kind, name in applied if kind == "view"})
         yield _make_way(sorted(dropped))
     if FUNCTION in differ:
         yield Step("view", FUNCTION, f"create {FUNCTION}()", publication_statements())
@@ -66,15 +71,28 @@ def _make_way(dropped: list[str]) -> Step:
     return Step("drop", VIEWS, text, (f"DROP VIEW {listed}",))
 
 
-def _upon(connection: Connection, lost: Collection[str], moved: Collection[str]) -> set[str]:
+def _upon(pairs: Collection[Pair], lost: Collection[str], moved: Collection[str]) -> set[str]:
     """Return the views of `analysis` that show one of some views or tables, those views included."""
-    pairs = connection.execute(BUILT_UPON).fetchall()
     found, added = set(lost), True
     while added:
         shown = {f"{VIEWS}.{name}" for name in found} | set(moved)
-        added = bool(more := {view for view, relation in pairs if relation in shown} - found)
-        found |= more
+        upon = {view.removeprefix(f"{VIEWS}.") for view, relation in pairs if relation in shown and _is_here(view)}
+        added = bool(upon - found)
+        found |= upon
     return found
+
+
+def _upon_by_others(pairs: Collection[Pair], dropped: Collection[str], ours: Collection[str]) -> Iterator[Step]:
+    """Yield a refusal for each view that somebody else built upon one that has to make way: it is not torn down."""
+    shown = {f"{VIEWS}.{name}" for name in dropped}
+    for view, relation in pairs:
+        if relation in shown and not (_is_here(view) and view.removeprefix(f"{VIEWS}.") in ours):
+            text = f"{view} depends on view {relation}, which has to make way: drop {view}, apply, and create it again"
+            yield Step("refuse", view, text)
+
+
+def _is_here(view: str) -> bool:
+    return view.startswith(f"{VIEWS}.")
 
 
 def _called_alike(built: tuple[View, ...]) -> Iterator[Step]:

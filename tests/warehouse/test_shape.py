@@ -290,10 +290,16 @@ def test_what_would_lose_something_is_refused(
 
 def test_views_of_others_are_not_torn_down(stage: Stage, edit: Edit) -> None:
     stage.connection.execute("CREATE VIEW public.mine AS SELECT price FROM analysis.visit")
+    stage.connection.execute("CREATE VIEW analysis.by_hand AS SELECT price FROM analysis.visit")
     new = edit(*PRICES)
+    said = [step.text for step in shape.plan(stage.connection, new) if step.kind == "refuse"]
+    assert [text.partition(",")[0] for text in said] == [
+        "analysis.by_hand depends on view analysis.visit",
+        "public.mine depends on view analysis.visit",
+    ]
     with pytest.raises(ConflictError, match=r"mine depends on view analysis\.visit"):
         apply(stage, new)
-    stage.connection.execute("DROP VIEW public.mine")
+    stage.connection.execute("DROP VIEW public.mine, analysis.by_hand")
     apply(stage, new)
     assert stage.ask("SELECT count(*) FROM analysis.visit") == [(0,)]
 
