@@ -15,7 +15,7 @@ from tests.conftest import POSTGRES, missing
 from tests.warehouse.engine import Stage, standing
 from tests.warehouse.sim.play import Play
 
-HISTORIES = int(os.environ.get("ISTHMUS_WAREHOUSE_HISTORIES", "12"))
+HISTORIES = int(os.environ.get("ISTHMUS_WAREHOUSE_HISTORIES", "30"))
 FIRST = int(os.environ.get("ISTHMUS_WAREHOUSE_HISTORIES_FROM", "0"))
 STEPS = 120
 
