@@ -119,6 +119,15 @@ def fresh_database(store: Place) -> Iterator[str]:
     drop_database(name, place=store)
 
 
+def end_sessions(server: psycopg.Connection[Any], *, within: str = "") -> None:
+    """End the other sessions with this server's database, or those `within` a state; its own workers are left alone."""
+    server.execute(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND pid <> pg_backend_pid() AND backend_type = 'client backend' AND %(within)s IN ('', state)",
+        {"within": within},
+    )
+
+
 @pytest.fixture(params=["embedded", "server"])
 def any_postgres(request: pytest.FixtureRequest) -> Iterator[str]:
     """The URL of a new empty database: once in the private store, once in a real PostgreSQL where one answers."""

@@ -17,6 +17,7 @@ from isthmus.connector import Change, ColumnRef, Comparison, KeyRange, Keys, Que
 from isthmus.errors import ConfigError, DataError, SystemUnavailable
 from isthmus.store import drop_database, ensure_database
 from isthmus.store.place import Place
+from tests.conftest import end_sessions
 
 TABLES = """
 DROP SCHEMA IF EXISTS isthmus CASCADE;
@@ -305,8 +306,7 @@ def test_a_journal_that_is_asked_for_and_missing_says_what_to_do(server: Any, da
 
 def test_a_lost_session_is_said_to_be_unavailable_and_the_next_call_has_a_new_one(server: Any, crm: Any) -> None:
     crm.write(change(contracts(1)))
-    others = "pid <> pg_backend_pid() AND datname = current_database()"
-    server.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")
+    end_sessions(server)
     with pytest.raises(SystemUnavailable):
         crm.write(change(contracts(2)))
     assert crm.write(change(contracts(2))).status.to_pylist() == [Status.UNCHANGED, Status.INSERTED]

@@ -13,6 +13,7 @@ from isthmus.connector import KeyRange
 from isthmus.errors import ConflictError, SystemUnavailable
 from isthmus.ledger import Claimed, Confirmation, Ledger, Pairs, Run
 from isthmus.ledger import confirm as confirm_module
+from tests.conftest import end_sessions
 
 KEYS = pa.array(["1", "2", "3"])
 EXCEPTIONS = pa.table(
@@ -89,10 +90,7 @@ def test_a_session_killed_in_between_leaves_nothing(
 
     def killed(connection: object, *rest: object) -> None:
         with psycopg.connect(ledger_url, autocommit=True) as other:
-            other.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
-                " AND state = 'idle in transaction'"
-            )
+            end_sessions(other, within="idle in transaction")
         last(connection, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(confirm_module, "_done", killed)

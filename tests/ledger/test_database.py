@@ -7,15 +7,7 @@ import pytest
 
 from isthmus.errors import SystemUnavailable
 from isthmus.ledger import Ledger, database
-
-
-def end_sessions(url: str) -> None:
-    """End every session with the ledger but the one that asks for it."""
-    with psycopg.connect(url, autocommit=True) as server:
-        server.execute(
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
+from tests.conftest import end_sessions
 
 
 def test_a_session_that_was_idle_while_its_server_went_is_replaced(
@@ -23,7 +15,8 @@ def test_a_session_that_was_idle_while_its_server_went_is_replaced(
 ) -> None:
     monkeypatch.setattr(database, "IDLE_SECONDS", 0.0)
     assert ledger.runs.list(1) == []
-    end_sessions(ledger_url)
+    with psycopg.connect(ledger_url, autocommit=True) as server:
+        end_sessions(server)
     assert ledger.runs.list(1) == []
 
 
@@ -32,7 +25,8 @@ def test_a_session_that_worked_a_moment_ago_is_not_asked_and_the_next_try_succee
 ) -> None:
     monkeypatch.setattr(database, "IDLE_SECONDS", 60.0)
     assert ledger.runs.list(1) == []
-    end_sessions(ledger_url)
+    with psycopg.connect(ledger_url, autocommit=True) as server:
+        end_sessions(server)
     with pytest.raises(SystemUnavailable, match="nothing is lost, try again"):
         ledger.runs.list(1)
     assert ledger.runs.list(1) == []

@@ -18,6 +18,7 @@ from sqlalchemy import text
 from isthmus.errors import ConfigError, ConflictError, DataError, SystemUnavailable
 from isthmus.ledger import ClaimedKeys, Ledger, Pairs, QueueDepth, Run, Settlement
 from isthmus.ledger import queue as queue_module
+from tests.conftest import end_sessions
 from tests.ledger.conftest import HandClock
 
 FLOW = "contract.isu.crm"
@@ -213,10 +214,7 @@ def test_a_session_killed_while_it_settles_leaves_nothing_half_done(
 
     def killed(connection: object, *rest: object) -> None:
         with psycopg.connect(ledger_url, autocommit=True) as other:
-            other.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
-                " AND state = 'idle in transaction'"
-            )
+            end_sessions(other, within="idle in transaction")
         last(connection, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(queue_module, "_close", killed)
