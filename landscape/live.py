@@ -66,7 +66,7 @@ def live(
     at = (now or datetime.now(UTC)).astimezone(UTC)
     kinds = [kind for kind in KINDS if kind.during or not during]
     with psycopg.connect(isu_url, autocommit=True) as isu, psycopg.connect(crm_url, autocommit=True) as crm:
-        day = Day(isu, crm, isu_url, seed, at)
+        day = Day(at, seed, isu, crm, isu_url)
         people = _drawn(day, kinds, shares([kind.weight for kind in kinds], changes), both=not during)
         played = tuple(_played(day, kind, keys) for kind, keys in zip(kinds, people, strict=True) if keys)
         manifest = Manifest(changes, seed, at.isoformat(), during, played)

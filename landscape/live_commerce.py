@@ -19,7 +19,8 @@ from landscape.draw import Draw
 from landscape.fill import contacts, opportunities, quotations
 from landscape.fill.order import HEADER, ITEM, ORGANIZATION, PARTNERS, SUBJECTS
 from landscape.live import shares
-from landscape.live_documents import Moment, copy, give_reason, items, numbers, set_status, stamp
+from landscape.live_documents import copy, give_reason, items, numbers, set_status, stamp
+from landscape.moment import Moment
 from landscape.rows import Connection
 
 Object = Literal["quotation", "opportunity", "contact"]
@@ -114,7 +115,7 @@ def play_commerce(crm_url: str, *, changes: int, seed: int, now: datetime) -> Co
 
 
 def _quoted(desk: Desk, count: int, compared: str = ">=") -> list[str]:
-    return desk.candidates(_OPEN_QUOTATION.format(compared=compared, today=desk.at.day), count)
+    return desk.candidates(_OPEN_QUOTATION.format(compared=compared, today=desk.at.date), count)
 
 
 def _decide(desk: Desk, headers: Sequence[str], status: int) -> list[str]:
@@ -174,7 +175,7 @@ def quoted(desk: Desk, count: int) -> list[str]:
     """Customers ask for quotations, as others did before; each has a month to think it over."""
     like = desk.candidates(f"h.object_type = '{quotations.HEADER_TYPE}'", count)
     until = f"{desk.at.now + timedelta(days=30):%Y%m%d}"
-    fresh = {"a4isucontr": "''", "a4validfrom": f"'{desk.at.day}'", "a4validto": f"'{until}'", "a4cancelled": "''"}
+    fresh = {"a4isucontr": "''", "a4validfrom": f"'{desk.at.date}'", "a4validto": f"'{until}'", "a4cancelled": "''"}
     share = f"(97 + mod(o.place + {desk.at.seed}, 7))"
     priced = {"net_value": f"round(t.net_value * {share} / 100, 2)"}
     headers = copy(desk.crm, desk.at, like, {"crmd_isuexta4": fresh, "crmd_pricing_i": priced}, [ORGANIZATION])
@@ -229,7 +230,7 @@ def found(desk: Desk, count: int) -> list[str]:
     """Sales finds new opportunities, as there were before."""
     like = desk.candidates(f"h.object_type = '{opportunities.HEADER_TYPE}'", count)
     first = {
-        "startdate": f"'{desk.at.day}'",
+        "startdate": f"'{desk.at.date}'",
         "expect_end": f"'{desk.at.now + timedelta(days=90):%Y%m%d}'",
         "curr_phase": f"'{opportunities.PHASES[0]}'",
         "probability": f"'{opportunities.CHANCES[0]:03d}'",
@@ -258,7 +259,7 @@ def _call(desk: Desk, like: Sequence[str], stream: str, status: int) -> list[str
 def called_again(desk: Desk, count: int) -> list[str]:
     """Customers come back for the same reason within a week, so their matter was not settled at first."""
     week = f"{desk.at.now - timedelta(days=6):%Y%m%d%H%M%S}"
-    before = f"{desk.at.day}000000"
+    before = f"{desk.at.date}000000"
     like = desk.candidates(f"{_CONTACT} AND h.created_at >= {week} AND h.created_at < {before}", count)
     return _call(desk, like, "live.again", contacts.NEW)
 
@@ -272,7 +273,7 @@ def called(desk: Desk, count: int) -> list[str]:
 def settled(desk: Desk, count: int) -> list[str]:
     """What was left to do of contacts is done."""
     going = f"'{contacts.STATUSES[contacts.AT_WORK]}', '{contacts.STATUSES[contacts.NEW]}'"
-    before = f"h.created_at < {desk.at.day}000000"
+    before = f"h.created_at < {desk.at.date}000000"
     headers = desk.candidates(
         f"h.object_type = '{contacts.HEADER_TYPE}' AND {before} AND EXISTS (SELECT FROM crm_jest s WHERE "
         f"s.mandt = h.client AND s.objnr = h.guid AND s.stat IN ({going}) AND s.inact = '')",
@@ -285,7 +286,7 @@ def settled(desk: Desk, count: int) -> list[str]:
 
 def contact_withdrawn(desk: Desk, count: int) -> list[str]:
     """Somebody finds that a contact was written down by mistake."""
-    headers = desk.candidates(f"{_CONTACT} AND h.created_at < {desk.at.day}000000", min(count, 2))
+    headers = desk.candidates(f"{_CONTACT} AND h.created_at < {desk.at.date}000000", min(count, 2))
     set_status(desk.crm, desk.at, headers, contacts.STATUSES[contacts.DROPPED])
     stamp(desk.crm, desk.at, headers)
     return headers

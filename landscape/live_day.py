@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
 from typing import Literal
 
 import numpy as np
 import psycopg
 
 from landscape.draw import Draw
+from landscape.moment import Moment
 from landscape.rows import Connection
 
 Expected = Literal[
@@ -34,34 +34,17 @@ KEPT = "landscape_live"  # the table of the IS-U database that keeps the manifes
 
 
 @dataclass(frozen=True, slots=True)
-class Day:
-    """The day that is played: open sessions, the moment, and the draw that decides what is said."""
+class Day(Moment):
+    """The day that is played: the moment, open sessions, and the draw that decides what is said."""
 
     isu: Connection
     crm: Connection
     isu_url: str = field(repr=False)
-    seed: int
-    now: datetime
 
     @property
     def draw(self) -> Draw:
         """Return the random numbers of this day."""
         return Draw(self.seed)
-
-    @property
-    def date(self) -> str:
-        """Return today as DATS."""
-        return f"{self.now:%Y%m%d}"
-
-    @property
-    def time(self) -> str:
-        """Return the time as TIMS."""
-        return f"{self.now:%H%M%S}"
-
-    @property
-    def stamp(self) -> str:
-        """Return the moment as CRM stamps it, YYYYMMDDhhmmss in UTC."""
-        return self.date + self.time
 
     def chosen(self, stream: str, words: Sequence[str], count: int) -> list[str]:
         """Draw `count` of these words."""

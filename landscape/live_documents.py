@@ -6,11 +6,10 @@ Documents are named by the GUIDs of their headers in hex digits.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 
 from landscape.codes import CLIENT
 from landscape.fill.order import HEADER, ITEM, SUBJECTS
+from landscape.moment import Moment
 from landscape.rows import Connection
 from landscape.schema import tables
 
@@ -30,33 +29,6 @@ _GUIDS: Mapping[str, tuple[str, ...]] = {
     "crmd_subject": ("guid",),
 }
 """The tables of a document; the first column is what it is found by."""
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """When something is done, and the seed by which documents are chosen."""
-
-    now: datetime
-    seed: int
-
-    @property
-    def day(self) -> str:
-        """Return today as DATS."""
-        return f"{self.now:%Y%m%d}"
-
-    @property
-    def time(self) -> str:
-        """Return the time as TIMS."""
-        return f"{self.now:%H%M%S}"
-
-    @property
-    def stamp(self) -> str:
-        """Return the moment as CRM stamps it."""
-        return self.day + self.time
-
-    def order(self, guid: str) -> str:
-        """Return an expression that brings documents into an order of this day."""
-        return f"md5(encode({guid}, 'hex') || '{self.seed}.{self.day}')"
 
 
 def numbers(crm: Connection, headers: Sequence[str]) -> tuple[str, ...]:
@@ -110,7 +82,7 @@ def set_status(crm: Connection, at: Moment, objects: Sequence[str], status: str)
     columns = [list(column) for column in zip(*changed, strict=True)] or [[], [], [], []]
     crm.execute(
         "INSERT INTO crm_jcds (mandt, objnr, stat, chgnr, usnam, udate, utime, inact) "
-        f"SELECT '{CLIENT}', v.a, v.b, v.c, '{USER}', '{at.day}', '{at.time}', v.d "
+        f"SELECT '{CLIENT}', v.a, v.b, v.c, '{USER}', '{at.date}', '{at.time}', v.d "
         "FROM unnest(%s::bytea[], %s::text[], %s::text[], %s::text[]) AS v(a, b, c, d)",
         columns,
     )
@@ -152,7 +124,7 @@ def copy(
     usual = {
         "crmd_orderadm_h": {
             **today,
-            "posting_date": f"'{at.day}'",
+            "posting_date": f"'{at.date}'",
             "object_id": "lpad((n.top + o.place)::text, 10, '0')",
         },
         "crmd_orderadm_i": {**today, "order_date": at.stamp},

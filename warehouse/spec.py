@@ -227,7 +227,7 @@ class Balance:
     """A non-cumulative figure: what `of` (a figure of movements) has added up to at the end of each `over`.
 
     `over` is a dimension of type date (days, or first days of months); the view `<cube>_<name>` has a row for each
-    months from the first movement to today, with opening, movement and closing.  It is never summed over time.  `by`
+    month from the first movement to today, with opening, movement and closing.  It is never summed over time.  `by`
     names the dimensions the view has; without it, all others: name those that say what a stock is made of, and leave
     out those that say how it moved.
     """

@@ -93,7 +93,7 @@ def leaf(name: str) -> sql.Identifier:
 
 
 def has(connection: Connection, name: str) -> bool:
-    """Say whether a table or index of that name is in the ledger; a session asks until it is, for nobody drops one."""
+    """Say whether a table or index is in the ledger; nobody drops one, so a session that has met it asks no more."""
     there: set[str] = connection.info.setdefault("leaves", set())
     asked = text("SELECT to_regclass('ledger.' || :name)")
     if name not in there and connection.scalar(asked, {"name": name}) is not None:
