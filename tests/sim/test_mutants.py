@@ -16,7 +16,7 @@ from tests.sim.test_histories import HISTORIES
 from tests.sim.test_histories import KINDS as BESIDE
 from tests.sim.world import Kinds, World, opened
 
-TRIES = 3  # histories a mutant may live through; the ones beside play a dozen
+TRIES = 3  # histories a mutant may live through
 KINDS = tuple(dict.fromkeys(mutant.kinds for mutant in MUTANTS))
 PLAYED = {(mutant.kinds, mutant.first) for mutant in MUTANTS}
 
